@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+from ansible_collections.hpc.ports.plugins.plugin_utils._explain.ends import end_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import by_host, matrix_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of, narrowed
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import port_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import WRITERS, data_of, lines
+
+_QUESTION = ("from", "to", "to_port")
 
 
 class ActionModule(ControllerAction):
@@ -21,6 +27,7 @@ class ActionModule(ControllerAction):
 
     ARGUMENTS = {
         **plan_arguments("plan"),
+        **{name: {"type": "str", "default": ""} for name in _QUESTION},
         "by": {"type": "str", "choices": ["class", "host"], "default": "class"},
         "files": {"type": "list", "elements": "path", "default": []},
     }
@@ -30,14 +37,26 @@ class ActionModule(ControllerAction):
         for path in options["files"]:
             if Path(path).suffix not in WRITERS:
                 raise invalid("matrix_files", path, f"a file that ends with {', '.join(WRITERS)}")
-        matrix = matrix_of(self.store(options["plan"]).plan())
-        if options["by"] == "host":
-            matrix = by_host(matrix)
+        matrix = _chosen(self.store(options["plan"]), options, task_vars["groups"])
         for path in options["files"]:
-            try:
-                Path(path).write_text(WRITERS[Path(path).suffix](matrix), encoding="utf-8")
-            except OSError as exc:
-                raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set matrix_files.") from exc
-        text = list(map(shown, lines(matrix)))
+            _write(path, WRITERS[Path(path).suffix](matrix))
+        text = list(map(shown, lines(matrix, with_outside=not options["from"])))
         self._display.display("\n".join(["", *text, ""]))
         return {"changed": False, "lines": text, **shown_data(data_of(matrix))}
+
+
+def _chosen(store: Store, options: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Matrix:
+    """Return what the options ask for. Raises PortFileError for an unknown host or an invalid port."""
+    matrix = matrix_of(store.plan())
+    if any(options[name] for name in _QUESTION):
+        source, target = (options[key] and end_of(key, options[key], groups, store)[0] for key in ("from", "to"))
+        port = port_of(options["to_port"]) if options["to_port"] else None
+        matrix = narrowed(matrix, source, target, port)
+    return by_host(matrix) if options["by"] == "host" else matrix
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set matrix_files.") from exc

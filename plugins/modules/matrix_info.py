@@ -24,6 +24,18 @@ extends_documentation_fragment:
   - hpc.ports.attributes.info_module
   - hpc.ports.plan
 options:
+  from:
+    description: Only what this host reaches, or the first host of this group.
+    type: str
+    default: ""
+  to:
+    description: Only who reaches this host, or the first host of this group.
+    type: str
+    default: ""
+  to_port:
+    description: Only this port, as in the port file, such as V(6817/tcp).
+    type: str
+    default: ""
   by:
     description: Whether to list classes of hosts, or each host.
     type: str

@@ -53,6 +53,7 @@ def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None
         "Explain": {"outsider"},
         "Give every managed host its firewall": nodes,
         "Lint": nodes,
+        "Matrix": nodes,
         "PBS clusters": nodes,
         "Prepare PBS clusters": nodes,
         "Remove the firewall": nodes,

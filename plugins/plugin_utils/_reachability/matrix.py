@@ -89,6 +89,39 @@ def by_host(matrix: Matrix) -> Matrix:
     )
 
 
+def narrowed(matrix: Matrix, source: str = "", target: str = "", port: PortRange | None = None) -> Matrix:
+    """Return what one host opens or is open to, or what is open of one port; an empty name is any host.
+
+    The named host stands for itself, not for its class. Networks outside are no named source.
+    """
+
+    def cut(ports: tuple[PortRange, ...]) -> tuple[PortRange, ...]:
+        return tuple(common_ports(ports, [port])) if port else ports
+
+    openings = [
+        opening._replace(
+            source=_named(opening.source, source), target=_named(opening.target, target), ports=cut(opening.ports)
+        )
+        for opening in matrix.openings
+        if _has(opening.source, source) and _has(opening.target, target) and cut(opening.ports)
+    ]
+    outside = [
+        opening._replace(target=_named(opening.target, target), ports=cut(opening.ports))
+        for opening in matrix.outside
+        if not source and _has(opening.target, target) and cut(opening.ports)
+    ]
+    targets = [*(opening.target for opening in openings), *(opening.target for opening in outside)]
+    return Matrix(list(dict.fromkeys(targets)), openings, outside)
+
+
+def _has(host_class: HostClass, host: str) -> bool:
+    return host in ("", *host_class.members)
+
+
+def _named(host_class: HostClass, host: str) -> HostClass:
+    return host_class._replace(name=host, members=(host,)) if host else host_class
+
+
 @dataclass
 class _Search:
     connections: Connections

@@ -108,11 +108,16 @@ def explained(plan: Plan, source: str, target: str, port: str) -> Reasons:
     for key, host in (("from", source), ("to", target)):
         if host not in plan.inventory.hosts:
             raise invalid(key, host, "an inventory host", nearest(host, plan.inventory.hosts))
-    ports = _one_port(port)
+    return reasons_of(Connections(plan, sorted({source, target})), source, target, port_of(port))
+
+
+def port_of(text: str) -> PortRange:
+    """Return the port of a connection. Raises PortFileError for anything but one port."""
+    ports = _one_port(text)
     if ports is None:
         expected = "one port from 1 to 65535, such as '6817/tcp', or one IP protocol, such as '112/ip'"
-        raise invalid("to_port", port, expected, _port_advice(port))
-    return reasons_of(Connections(plan, sorted({source, target})), source, target, ports)
+        raise invalid("to_port", text, expected, _port_advice(text))
+    return ports
 
 
 def _one_port(text: str) -> PortRange | None:

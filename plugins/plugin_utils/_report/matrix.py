@@ -56,11 +56,13 @@ def _what(opening: Any) -> dict[str, Any]:
 # ---- the screen
 
 
-def lines(matrix: Matrix) -> list[str]:
+def lines(matrix: Matrix, with_outside: bool = True) -> list[str]:
     """Return the matrix for a screen: by target what is open to whom, and at the end what is open to outside."""
-    result = []
+    result: list[str] = []
     for target in (host_class for host_class in matrix.classes if host_class.policy):
         result += [_class_text(target), *(f"  {text}" for text in _rows(_by_ports(matrix, target))), ""]
+    if not with_outside:
+        return result[:-1] or ["Nothing is open by the plan."]
     outside = _rows(_outside_by_ports(matrix))
     return [*result, "Open to networks outside the inventory:", *(f"  {text}" for text in outside or ["nothing"])]
 

@@ -169,8 +169,10 @@ def test_an_address_is_refused_with_the_host_that_has_it(
     [
         (asked("logn1", "head", "6817/tcp"), "Invalid from: got 'logn1'"),
         (asked("login1", "heads", "6817/tcp"), "Invalid to: got 'heads'"),
-        (["-eto=head"], "Invalid from: got ''"),
-        (["-efrom=login1", "-eto=head"], "Invalid to_port: got ''"),
+        ([], "Invalid from: got ''"),
+        (["-eto=heads"], "Invalid to: got 'heads'"),
+        (["-eto=192.0.2.22"], "login1 has this address: write -e to=login1."),
+        (["-efrom=login1", "-eto_port=22"], "Invalid to_port: got '22'"),
         (asked("login1", "head", "6817"), "Invalid to_port: got '6817'"),
         (asked("login1", "head", "1-9/tcp"), "Invalid to_port: got '1-9/tcp', expected one port"),
     ],
@@ -178,4 +180,19 @@ def test_an_address_is_refused_with_the_host_that_has_it(
 def test_invalid_options_are_refused(tmp_path: Path, options: list[str], text: str) -> None:
     code, output = run(tmp_path, *options)
     assert code != 0
+    assert text in output
+
+
+@pytest.mark.parametrize(
+    "options,text",
+    [
+        (["-eto=head", "-eto_port=6817/tcp"], "slurm_control: slurm_login"),
+        (["-efrom=login2"], "slurm_control: login2"),
+        (["-eto_port=22/tcp"], "management_ssh: outside controllers (192.0.2.1/32)"),
+        (["-efrom=stranger"], "Nothing is open by the plan."),
+    ],
+)
+def test_what_is_left_out_is_listed(tmp_path: Path, options: list[str], text: str) -> None:
+    code, output = run(tmp_path, *options)
+    assert code == 0, output
     assert text in output

@@ -10,8 +10,9 @@ import io
 import json
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_data
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of, narrowed
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import WRITERS, data_of, lines
 from ansible_collections.hpc.ports.tests.support.random_sites import SITES, Site
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
@@ -55,6 +56,22 @@ def test_the_screen_lists_what_is_open_by_target_and_what_is_open_to_outside(mat
         "  22/tcp           management_ssh from outside controllers (192.0.2.1/32): control_plane, slurm_compute",
         "  80/tcp, 443/tcp  portal from outside users (10.9.0.0/16): control_plane",
     ]
+
+
+def test_a_question_is_about_one_host_or_port(matrix: Matrix) -> None:
+    assert lines(narrowed(matrix, source="n3"), with_outside=False) == [
+        "control_plane (ctl)",
+        "  5432/tcp         data: n3",
+        "  80/tcp, 443/tcp  portal: n3",
+    ]
+    assert lines(narrowed(matrix, target="ctl", port=PortRange("tcp", 80, 80))) == [
+        "ctl",
+        "  80/tcp  portal: slurm_compute, outside users (10.9.0.0/16)",
+        "",
+        "Open to networks outside the inventory:",
+        "  80/tcp  portal from outside users (10.9.0.0/16): ctl",
+    ]
+    assert lines(narrowed(matrix, source="n3", target="n4"), with_outside=False) == ["Nothing is open by the plan."]
 
 
 def test_by_host_each_host_is_a_class(matrix: Matrix) -> None:
