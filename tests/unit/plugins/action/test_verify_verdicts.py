@@ -80,6 +80,8 @@ KEPT = "\n".join(
     if set(KEEPING) & set(task)
 )
 QUERY = "[?port==`443` || port==`5432`]"
+TO_CTL1 = "[?target=='ctl1' && (port==`443` || port==`5432`)]"
+CONTAINER = {"address": "172.17.0.2", "interface": "docker0"}
 PHASES = ("seen", "held", "same", "judged")
 
 
@@ -93,11 +95,12 @@ def run(
     fail: bool = True,
     mode: str = "active",
     hosts: str = "ansible_play_hosts_all",
+    inventory: str = HOSTS,
 ) -> tuple[int, str]:
     """Return how the play ended and what it printed, on one line; `results` are the registered results by host."""
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
-    (folder / "hosts.yml").write_text(HOSTS, encoding="utf-8")
+    (folder / "hosts.yml").write_text(inventory, encoding="utf-8")
     (folder / "play.yml").write_text(
         PLAY.format(
             folder=folder,
@@ -151,6 +154,12 @@ RIGHT = {"stranger": {"seen": seen(open=["443/tcp"], filtered=["5432/tcp"])}, "c
 WRONG = {**RIGHT, "stranger": {"seen": seen(open=["443/tcp", "5432/tcp"])}}
 
 
+# The stranger is a managed host that judges what its containers open.
+WITH_CONTAINERS = HOSTS.replace("ungrouped", "workspace").replace(
+    "ansible_host: 192.0.2.99", "ansible_host: 192.0.2.99, firewall_egress: restricted"
+)
+
+
 def report(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
@@ -159,6 +168,24 @@ def said(output: str, word: str) -> Any:
     """Return the JSON that a debug task printed after a word."""
     [text] = re.findall(rf'"msg": "{word}=(.*?)( FAILURE=.*?)?" }}', output)
     return json.loads(text[0].replace('\\"', '"'))
+
+
+def test_containers_are_sources_of_their_own(tmp_path: Path) -> None:
+    """ctl1 has two services for the stranger; its container tries one that its host may open, and one that it may not."""
+    inside = [{**result, "source": "172.17.0.2"} for result in seen(open=["443/tcp"], filtered=["5432/tcp"])["results"]]
+    counts = {"arrived": {"192.0.2.11": {"172.17.0.2": {"1": ["443/tcp", "5432/tcp"]}}}}
+    counts["left"] = {"172.17.0.2": {"192.0.2.11": {"1": ["443/tcp"]}}}
+    stranger = {
+        "seen": {**RIGHT["stranger"]["seen"], "containers": [CONTAINER | {"results": inside}]},
+        "held": {**HELD, "listening": {}, "counts": counts},
+    }
+    code, output = run(tmp_path, results={**RIGHT, "stranger": stranger}, inventory=WITH_CONTAINERS, query=TO_CTL1)
+    assert code == 0, output
+    assert "From containers: 2." in output
+    cells = {(cell["source"], cell["port"]): cell["verdict"] for cell in report(tmp_path)["cells"]}
+    name = "stranger (container 172.17.0.2)"
+    assert cells == {(source, port): "right" for source in ("stranger", name) for port in (443, 5432)}
+    assert f"{name} -&gt; ctl1: open 443/tcp" in (tmp_path / "junit.xml").read_text(encoding="utf-8")
 
 
 # ---- the tasks of each host
