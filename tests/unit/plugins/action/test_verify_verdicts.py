@@ -171,7 +171,7 @@ def said(output: str, word: str) -> Any:
 
 
 def test_containers_are_sources_of_their_own(tmp_path: Path) -> None:
-    """ctl1 has two services for the stranger; its container tries one that its host may open, and one that it may not."""
+    """The container of the stranger tries one port that its host may open, and one that it may not."""
     inside = [{**result, "source": "172.17.0.2"} for result in seen(open=["443/tcp"], filtered=["5432/tcp"])["results"]]
     counts = {"arrived": {"192.0.2.11": {"172.17.0.2": {"1": ["443/tcp", "5432/tcp"]}}}}
     counts["left"] = {"172.17.0.2": {"192.0.2.11": {"1": ["443/tcp"]}}}
