@@ -106,6 +106,21 @@ def test_a_report_without_a_fault_says_so(show: Show) -> None:
     ]
 
 
+def test_a_container_has_a_line_of_its_own(show: Show) -> None:
+    name = "a (container 172.17.0.2)"
+    report = whole(
+        {host_name: host(host_name, ["workspace"], "x", number) for number, host_name in enumerate("ab")},
+        [cell("a", "b", "10.0.0.2", 22)],
+    )
+    report["cells"].append(cell(name, "b", "10.0.0.2", 22))
+    report["summary"]["from_containers"] = 1
+    shown = show(report)
+    assert name in shown.heads("row") and name not in shown.heads("column")
+    assert "From containers of hosts with restricted egress: 1 connection." in (
+        shown.page.locator("#facts li").all_inner_texts()
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "title", "message"),
     [

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    HostTask,
     Limits,
     VerifyOptions,
     VerifyRun,
@@ -59,6 +61,11 @@ def test_each_host_has_a_task() -> None:
         "addresses": ["10.0.0.1", "fd00::1"],
     }
     assert json.loads(json.dumps(parts)) == parts
+
+
+def test_the_role_passes_each_task_to_the_modules_of_the_host() -> None:
+    tasks = (Path(__file__).parents[5] / "roles" / "verify" / "tasks" / "main.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"verify_task\.(\w+)", tasks)) >= HostTask.__annotations__.keys() - {"managed"}
 
 
 def test_ports_are_in_order() -> None:
