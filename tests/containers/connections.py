@@ -87,6 +87,8 @@ async def _one(one: Try, sock: socket.socket, patience: float) -> str:
         return silence
     except ConnectionRefusedError:
         return REFUSED
+    except PermissionError:  # a datagram that rules for the output drop
+        return FILTERED
     except OSError as exc:
         return errno.errorcode.get(exc.errno or 0, str(exc))
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ for network in 172.16.0.0/12 10.88.0.0/14 10.96.0.0/16 203.0.113.0/24; do ip rou
 ip -6 route add throw fd00::/16 table local
 for network in fd00::/16 2001:db8:f::/64 2001:db8:c::/64; do ip -6 route add $network via 2001:db8::1; done
 """
-_OURS = re.compile(r"^table inet hpc_ports \{.*?^\}\n", re.MULTILINE | re.DOTALL)
+_OURS = re.compile(r"^table inet (hpc_ports|hpc_ports_published|firewalld) \{.*?^\}\n", re.MULTILINE | re.DOTALL)
 
 
 class Kind(NamedTuple):
@@ -54,7 +55,7 @@ firewall-cmd --quiet --set-default-zone=trusted
 
 
 class ContainerHost(Pair):
-    """The host, and its peer, which answers as a DNS server (10.64.0.53) and on port 9001."""
+    """The host, and its peer, which answers as a DNS server (10.64.0.53) and on the ports 9001 and 9002."""
 
     python, python_path = PYTHON, PYTHON_PATH
     host: Container
@@ -74,8 +75,9 @@ class ContainerHost(Pair):
         self.peer.arrange(_ROUTES)
         self.servers = Servers()
         self.servers.udp(self.peer, "10.64.0.53", 53, dns_answer)
-        for address in ("10.64.0.7", "fd64::7"):
-            self.servers.tcp(self.peer, address, 9001, "the peer")
+        for address, port in itertools.product(("10.64.0.7", "fd64::7"), (9001, 9002)):
+            self.servers.tcp(self.peer, address, port, "the peer")
+            self.servers.udp(self.peer, address, port, lambda _question: b"the peer")
 
     def write(self, path: str, text: str, mode: str = "644") -> None:
         """Write a file on the host."""
@@ -96,7 +98,7 @@ class ContainerHost(Pair):
         assert not result.get("failed"), result
 
     def foreign_rules(self) -> str:
-        """Return all rules but ours, with their handles, and as iptables lists them."""
+        """Return all rules but ours and firewalld's, with their handles, and as iptables lists them."""
         listing = self.host.shell("nft -s -a list ruleset")
         saved = self.host.shell(
             "for program in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do"

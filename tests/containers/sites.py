@@ -6,18 +6,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import (
+    ForwardedPacket,
+    Packet,
+    evaluate,
+    evaluate_forwarded,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import HOST_DEFAULTS
 from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, REFUSED, Servers, Try, outcomes
 from ansible_collections.hpc.ports.tests.containers.hosts import CLUSTER_IP, VIRTUAL, ContainerHost, Kind
 from ansible_collections.hpc.ports.tests.containers.publishers import PROXY, WITH_IPV6, Cni, Docker, KubeProxy, Netavark
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
-CONTAINER_INTERFACES = ("br-*", "cni*", "docker*", "podman*", "veth*")
+# What a policy has where the inventory says nothing else.
+CONTAINERS: tuple[str, ...] = tuple(HOST_DEFAULTS["firewall_container_interfaces"])
+FILTERED_CONTAINERS: tuple[str, ...] = tuple(HOST_DEFAULTS["firewall_filtered_containers"])
 # Who may connect by a flow, and who may not.
 PLATFORM = {4: "10.64.0.7", 6: "fd64::7"}
 OUTSIDER = {4: "10.65.0.9", 6: "fd65::9"}
@@ -28,7 +37,8 @@ _PEERS = ("10.64.0.0/24", "fd64::/64")
 # 8001 leads to the port 8443 of a container: a flow of the host for 8443 says nothing about it.
 _IN = ("in", "platform", ["80/tcp", "8000-8099/tcp", "5300/udp", "30000-30099/tcp"], _PEERS)
 _WORLD = ("in", "web", ["8443/tcp"], ANYWHERE)
-_OUT = ("out", "dns", ["53/tcp", "53/udp"], ("10.64.0.53/32",))
+# The peer listens on two ports; the host, and so its containers, may open connections to one of them.
+_OUT = (("out", "dns", ["53/tcp", "53/udp"], ("10.64.0.53/32",)), ("out", "files", ["9001/tcp", "9001/udp"], _PEERS))
 # The host may open connections to the pods of its cluster.
 PODS: Flow = ("out", "pods", ["80/tcp"], ("172.30.0.0/24", "fd00:30::/64"))
 # How Docker publishes ports of its containers: on the default network, and on one of a project with IPv6.
@@ -50,10 +60,31 @@ _ON_DEFAULT = (
 _ON_PROJECT = ("8020:80", "8820:80", f"{HOST[4]}:8022:80", f"[{HOST[6]}]:8823:80")
 _PORTS = {
     "tcp": (
-        *(22, 80, 8000, 8800, 8001, 8443, 8002, 8802, 8003, 8803, 8004, 8804, 8005, 8020, 8820, 8021, 8821, 8022, 8823),
+        *(
+            22,
+            53,
+            80,
+            8000,
+            8800,
+            8001,
+            8443,
+            8002,
+            8802,
+            8003,
+            8803,
+            8004,
+            8804,
+            8005,
+            8020,
+            8820,
+            8021,
+            8821,
+            8022,
+            8823,
+        ),
         *(8030, 8830, 8040, 8840, 8050, 8850, 30080, 30180, 8099, 8899),
     ),
-    "udp": (5300, 5301, 5302),
+    "udp": (53, 67, 5300, 5301, 5302),
 }
 # A load balancer's: two have flows, one has not.
 _VIRTUAL_PORTS = {"tcp": (80, 8080, 8800)}
@@ -62,12 +93,25 @@ _OWN = {4: (HOST[4], "192.0.3.1"), 6: (HOST[6], "2001:db8:1::1")}
 _LOOPBACK = {4: ("127.0.0.1",), 6: ("::1",)}
 
 
-def wanted(egress: str = "open", trusted: tuple[str, ...] = (), *more: Flow) -> dict[str, Any]:
+def wanted(
+    egress: str = "open", trusted: tuple[str, ...] = (), *more: Flow, filtered: tuple[str, ...] = FILTERED_CONTAINERS
+) -> dict[str, Any]:
     """Return the policy of the host, with more flows than the usual ones."""
-    rules = (SSH, _IN, _WORLD, *((_OUT,) if egress == "restricted" else ()), *more)
-    containers = CONTAINER_INTERFACES if egress == "restricted" else ()
-    data = policy(*rules, egress=egress, interfaces=trusted, containers=containers)
+    rules = (SSH, _IN, _WORLD, *(_OUT if egress == "restricted" else ()), *more)
+    data = policy(*rules, egress=egress, interfaces=trusted, containers=CONTAINERS, filtered=filtered)
     return {**data, "addresses": [HOST[4], HOST[6], *VIRTUAL[4], *VIRTUAL[6]]}
+
+
+class Other(NamedTuple):
+    """What is not on the host itself: its addresses, the interface that leads there, and its ports."""
+
+    name: str
+    addresses: Mapping[int, str]
+    interface: str
+    ports: tuple[tuple[str, int], ...] = (("tcp", 80),)
+
+
+PEER = Other("the peer", PLATFORM, "eth0", (("tcp", 9001), ("udp", 9001), ("tcp", 9002), ("udp", 9002)))
 
 
 class Source(NamedTuple):
@@ -77,8 +121,8 @@ class Source(NamedTuple):
     addresses: Mapping[int, str]
     interface: str
 
-    def tries(self) -> list[Try]:
-        """Return its connections: to each port of each address of the host, and to the services of a cluster."""
+    def tries(self, others: Iterable[Other]) -> list[Try]:
+        """Return its connections: to each port of each address of the host, to the services of a cluster, to others."""
         kinds: list[tuple[Mapping[int, tuple[str, ...]], Mapping[str, tuple[int, ...]]]] = [
             (_OWN, _PORTS),
             (VIRTUAL, _VIRTUAL_PORTS),
@@ -92,6 +136,12 @@ class Source(NamedTuple):
             for target in targets[version]
             for protocol, ports in by_protocol.items()
             for port in ports
+        ] + [
+            Try(protocol, self._chosen(version), other.addresses[version], port)
+            for other in others
+            for version in self.addresses
+            if version in other.addresses
+            for protocol, port in other.ports
         ]
 
     def _chosen(self, version: int) -> str:
@@ -152,13 +202,23 @@ class Site:
         """Return the IPv4 address of a container on Docker's default network."""
         return self.docker("inspect", "--format={{.NetworkSettings.IPAddress}}", name)
 
+    @property
+    def containers(self) -> list[Other]:
+        """The containers that listen on port 80. Docker may give `web` another address: its name stands for it."""
+        found = [
+            Other("web", {4: "web"}, "docker0"),
+            Other("pod", self.pod, "br-0"),
+            Other("cni", self.cni.addresses, "cni0"),
+        ]
+        return found + [Other(one.name, one.addresses, f"podman{number}") for number, one in enumerate(self.netavark)]
+
     def tries(self, names: Sequence[str] = ()) -> dict[tuple[str, Try], Source]:
         """Return the connections of all sources, or of some."""
         return {
             (name, one): source
             for name, source in self.sources.items()
             if name in names or not names
-            for one in source.tries()
+            for one in source.tries([*self.containers, *([] if source.interface == "eth0" else [PEER])])
         }
 
     def measure_before(self) -> None:
@@ -182,6 +242,13 @@ class Site:
             for version, by_port in by_version.items()
             for port, said in by_port.items()
         }
+        for one in self.containers:  # straight through the host
+            for version, address in one.addresses.items():
+                found["outsider", Try("tcp", OUTSIDER[version], address, 80)] = f"{one.name} 80"
+        for name, source in self.sources.items():
+            if source.interface not in ("eth0", "lo"):
+                for version, (protocol, port) in itertools.product(source.addresses, PEER.ports):
+                    found[name, Try(protocol, "", PLATFORM[version], port)] = PEER.name
         if self._kind.iptables == "legacy":
             # Seen on Debian 12: what netavark and CNI publish over IPv6 is closed there without a firewall as well.
             for port in (8850, 8830, 8840):
@@ -197,9 +264,25 @@ class Site:
         self, *names: str, expected: Mapping[tuple[str, Try], str] | None = None
     ) -> dict[tuple[str, Try], str]:
         """Return what the connections of all sources get, or of some."""
-        tries = {(name, one): (source.space, one) for (name, one), source in self.tries(names).items()}
+        web = self.address("web")
+        tries = {
+            (name, one): (source.space, one._replace(target=web) if one.target == "web" else one)
+            for (name, one), source in self.tries(names).items()
+        }
         with self._datagrams():
             return outcomes(tries, expected)
+
+    def changed_beyond(self, *names: str) -> dict[tuple[str, Try], str]:
+        """Return what passes through the host, from all sources or some, and fares other than before it had a firewall.
+
+        From containers to the peer and to each other, and straight to containers.
+        """
+        others = {address for one in (*self.containers, PEER) for address in one.addresses.values()}
+        return {
+            key: got
+            for key, got in self.measured(*names).items()
+            if key[0] != "host" and key[1].target in others and got != self.before[key]
+        }
 
     def wrong(self, policy: Mapping[str, Any], *names: str) -> dict[tuple[str, Try], tuple[str, str]]:
         """Return the connections, of all sources or some, that fare other than the policy says: expected and got.
@@ -207,7 +290,13 @@ class Site:
         Those that pass get what they got before the host had a firewall.
         """
         parsed = parse_policy(policy)
-        expected = {key: self._expected(parsed, source, *key) for key, source in self.tries(names).items()}
+        others = {address: one for one in (*self.containers, PEER) for address in one.addresses.values()}
+        expected = {
+            key: self._expected_of(parsed, source, others[key[1].target], *key)
+            if key[1].target in others
+            else self._expected(parsed, source, *key)
+            for key, source in self.tries(names).items()
+        }
         got = self.measured(*names, expected=expected)
         return {key: (expected[key], got[key]) for key in got if got[key] != expected[key]}
 
@@ -224,6 +313,15 @@ class Site:
         else:
             packet = Packet("in", one.protocol, source.addresses[version], one.port, interface=source.interface)
         return before if evaluate(policy, packet).passes else FILTERED
+
+    def _expected_of(self, policy: Policy, source: Source, other: Other, name: str, one: Try) -> str:
+        if name == "host":
+            judged = evaluate(policy, Packet("out", one.protocol, one.target, one.port, interface=other.interface))
+        else:
+            judged = evaluate_forwarded(
+                policy, ForwardedPacket(one.protocol, one.target, one.port, source.interface, other.interface)
+            )
+        return self.before[name, one] if judged.passes else FILTERED
 
     @contextlib.contextmanager
     def _datagrams(self) -> Iterator[None]:

@@ -1,29 +1,39 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Published ports on a host with firewalld, which opens them to everybody, and whose reload has Docker write anew.
+"""Containers on a host with firewalld, which opens published ports to all, and whose reload has Docker write anew.
 
 A reload may empty the tables of iptables: what Docker publishes comes back, the rest not. (Podman and kube-proxy have
-programs that write theirs again.) So the platform has to reach Docker's ports, and an outsider nothing.
+programs that write theirs again.) So the platform has to reach Docker's ports, and an outsider nothing; Docker's
+containers have to reach the peer as their host does.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, Try
 from ansible_collections.hpc.ports.tests.containers.hosts import Kind
-from ansible_collections.hpc.ports.tests.containers.sites import Site, wanted
+from ansible_collections.hpc.ports.tests.containers.names import wrong_names
+from ansible_collections.hpc.ports.tests.containers.sites import PLATFORM, Site, wanted
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
-from ansible_collections.hpc.ports.tests.support.run import turn
+from ansible_collections.hpc.ports.tests.support.run import FULL, SEED, turn
 
 # Docker 20.10.5 of Debian 11 makes no network with IPv6 beside firewalld: it gives the IPv6 rules to iptables.
 RELEASES = ("12", "13")
+POLICIES = {
+    "open": wanted(),
+    "restricted": wanted("restricted"),
+    "forwarded packets left alone": wanted("restricted", filtered=()),
+}
 STEPS = ("firewall-cmd --reload", "systemctl restart firewalld", "systemctl restart docker", "docker restart -t 0 web")
+BOOT = "the host boots"
 _BY_DOCKER = range(8000, 8030)
+_OF_DOCKER = ("container", "project")
 
 
 @pytest.fixture(name="host", scope="module", params=turn(RELEASES, 1))
@@ -35,27 +45,44 @@ def _host(request: pytest.FixtureRequest) -> Iterator[Site]:
     found.close()
 
 
-def wrong(host: Site, policy: dict[str, Any]) -> dict[tuple[str, Try], tuple[str, str]]:
-    """Return what an outsider gets beyond the policy, and what Docker's ports of the host give other than it says."""
+def wrong(host: Site, policy: Mapping[str, Any]) -> dict[tuple[str, Try], tuple[str, str]]:
+    """Return what an outsider gets beyond the policy, and what Docker's ports and containers get other than it says."""
     return {
         (name, one): what
-        for (name, one), what in host.wrong(policy, "platform", "outsider").items()
-        if (name == "outsider" and what[1] != FILTERED) or (one.port in _BY_DOCKER and one.target in HOST.values())
+        for (name, one), what in host.wrong(policy, "platform", "outsider", *_OF_DOCKER).items()
+        if (name == "outsider" and what[1] != FILTERED)
+        or (name == "platform" and one.port in _BY_DOCKER and one.target in HOST.values())
+        or (name in _OF_DOCKER and one.target in PLATFORM.values())
     }
 
 
 @pytest.mark.parametrize("egress", ["open", "restricted"])
 def test_each_port_that_docker_publishes_has_the_verdict_of_the_port_file(host: Site, egress: str) -> None:
+    """What the host's containers open and ask for has it, too."""
     policy = wanted(egress)
     assert host.host.apply(policy)["backend"] == "firewalld"
     assert not wrong(host, policy)
+    assert not wrong_names(host)
     assert not host.host.apply(policy)["changed"]
 
 
-def test_the_verdicts_hold_after_reloads_and_restarts(host: Site) -> None:
-    policy = wanted()
+def test_in_any_order_of_reloads_restarts_and_applies_the_verdicts_hold(host: Site) -> None:
+    names = [*POLICIES, *STEPS, BOOT]
+    policy = POLICIES["open"]
     host.host.apply(policy)
-    for step in STEPS:
-        host.host.host.shell(step)
-        host.docker.wait()
-        assert not wrong(host, policy), step
+    done: list[str] = []
+    for name in random.Random(SEED).sample(names, len(names) if FULL else 5):
+        done.append(name)
+        if name in POLICIES:
+            before, rules = policy, host.host.foreign_rules()
+            policy = POLICIES[name]
+            host.host.apply(policy)
+            # Another egress needs a reload of firewalld, after which Docker writes its rules again.
+            assert policy["egress"] != before["egress"] or host.host.foreign_rules() == rules, done
+        elif name == BOOT:
+            host.boot()
+        else:
+            host.host.host.shell(name)
+            host.docker.wait()
+        assert not wrong(host, policy), done
+    assert not host.host.apply(policy)["changed"]

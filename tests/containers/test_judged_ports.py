@@ -17,11 +17,16 @@ OUTSIDE = ("platform", "outsider")
 
 
 def judged(site: Site) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return what each connection from outside gets, and what the host says of it.
+    """Return what each connection from outside to the host gets, and what the host says of it.
 
     Without those that nobody answers even where the host has no firewall.
     """
-    got = {key: outcome for key, outcome in site.measured(*OUTSIDE).items() if site.before[key] != FILTERED}
+    straight = {address for one in site.containers for address in one.addresses.values()}
+    got = {
+        key: outcome
+        for key, outcome in site.measured(*OUTSIDE).items()
+        if site.before[key] != FILTERED and key[1].target not in straight
+    }
     sources = site.sources
     packets = [
         {

@@ -1,90 +1,124 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Containers reach out, each other and their DNS as before the host had a firewall."""
+"""Containers open what their host may open, and reach each other and their DNS as before the host had a firewall."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
 import pytest
-from ansible_collections.hpc.ports.tests.containers.connections import Try, answer, outcomes
-from ansible_collections.hpc.ports.tests.containers.sites import Flow, Site, wanted
+from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, Servers, Try, outcomes
+from ansible_collections.hpc.ports.tests.containers.names import wrong_names
+from ansible_collections.hpc.ports.tests.containers.sites import FILTERED_CONTAINERS, OUTSIDER, PLATFORM, Site, wanted
+from ansible_collections.hpc.ports.tests.support.namespaces import Space
 
-# The peer, as containers know it.
-_PEER = {4: "10.64.0.7", 6: "fd64::7"}
+
+def test_forwarded_packets_that_are_left_alone_pass_as_before(site: Site) -> None:
+    site.host.apply(wanted("restricted", filtered=()))
+    assert not site.changed_beyond()
 
 
-def talks(site: Site) -> dict[tuple[str, str], str]:
-    """Return what containers get: from the peer, and from each other."""
-    inner = {name: source for name, source in site.sources.items() if name not in ("platform", "outsider", "host")}
-    others = {
-        "web": {4: site.address("web")},
-        "pod": site.pod,
-        "cni": site.cni.addresses,
-        **{netavark.name: netavark.addresses for netavark in site.netavark},
+def test_restricted_egress_closes_what_no_flow_allows_and_nothing_else(site: Site) -> None:
+    """The same as what the matrix of published ports compares with `evaluate`, in other words."""
+    site.host.apply(wanted("restricted"))
+    gone = site.changed_beyond()
+    # Those of pods are not filtered by default.
+    filtered = [name for name, source in site.sources.items() if source.interface not in ("lo", "eth0", "cni0")]
+    assert set(gone.values()) == {FILTERED}
+    assert {(name, one.protocol, one.port, one.target) for name, one in gone if name in filtered} == {
+        (name, protocol, 9002, PLATFORM[version])
+        for name in filtered
+        for protocol in ("tcp", "udp")
+        for version in site.sources[name].addresses
     }
-    tries = {
-        (name, f"{target} {version}"): (source.space, Try("tcp", "", addresses[version], port))
-        for name, source in inner.items()
-        for target, port, addresses in (("peer", 9001, _PEER), *((other, 80, others[other]) for other in others))
-        for version in source.addresses
-        if version in addresses
-    }
-    return outcomes(tries)
+    straight = {one.target for name, one in gone if name not in filtered}
+    assert straight == {address for one in site.containers if one.name != "cni" for address in one.addresses.values()}
+    assert {name for name, _one in gone} == {*filtered, "platform", "outsider"}
 
 
-def docker_names(site: Site) -> dict[str, str]:
-    """Return what containers of Docker get for names: of each other, and of other hosts."""
-    default, project = site.docker.inner("client"), site.docker.inner("other")
-    return {
-        "other hosts, from the default network": answer(default, "10.64.0.53", "login.example"),
-        "other hosts, from a project": answer(project, "127.0.0.11", "login.example"),
-        "a container, from its project": answer(project, "127.0.0.11", "pod"),
-    }
+# ---- pods
+
+# As of a pod on another node, which a tunnel leads to.
+TUNNEL = "flannel.1"
+_OTHER_POD = {4: "10.89.1.2", 6: "fd00:89:1::2"}
+_LINK = """
+ip link add {tunnel} type veth peer name eth0 netns {pid}
+ip link set {tunnel} up
+ip address add 10.89.1.1/24 dev {tunnel}
+ip address add fd00:89:1::1/64 dev {tunnel} nodad
+"""
+_INSIDE = """
+ip link set lo up; ip link set eth0 up
+ip address add 10.89.1.2/24 dev eth0; ip address add fd00:89:1::2/64 dev eth0 nodad
+ip route add default via 10.89.1.1; ip route add ::/0 via fd00:89:1::1
+"""
 
 
-def podman_names(site: Site) -> dict[str, str]:
-    """Return what containers of Podman get for names from aardvark-dns, which listens on the host."""
-    return {
-        f"{name}, from {netavark.name}": answer(netavark.inner, f"10.88.{number}.1", name)
-        for number, netavark in enumerate(site.netavark)
-        for name in (netavark.name, "login.example")
-    }
+class Pods(NamedTuple):
+    """The pods of the host, and one of another node: who opens connections to whom."""
+
+    site: Site
+    other: Space
+
+    def outcomes(self) -> dict[str, str]:
+        """Return what each gets, by IP version."""
+        cni, peer = self.site.cni, self.site.host.peer
+        tries = {
+            f"{name} {version}": (space, Try("tcp", source.get(version, ""), target[version], port))
+            for version in (4, 6)
+            for name, space, source, target, port in (
+                ("from another node", self.other, {}, cni.addresses, 80),
+                ("to another node", cni.inner, {}, _OTHER_POD, 80),
+                ("from an outsider", peer, OUTSIDER, cni.addresses, 80),
+                ("to the peer by a flow", cni.inner, {}, PLATFORM, 9001),
+                ("to the peer", cni.inner, {}, PLATFORM, 9002),
+                ("to a container", cni.inner, {}, self.site.pod, 80),
+            )
+        }
+        return outcomes(tries)
+
+
+@pytest.fixture
+def pods(site: Site) -> Iterator[Pods]:
+    """Pods of two nodes."""
+    other, servers = Space(), Servers()
+    site.host.host.arrange(_LINK.format(tunnel=TUNNEL, pid=other.pid))
+    other.arrange(_INSIDE)
+    for address in _OTHER_POD.values():
+        servers.tcp(other, address, 80, "another pod")
+    yield Pods(site, other)
+    servers.close()
+    other.close()
+
+
+def test_pods_of_two_nodes_reach_each_other_by_default_and_through_a_trusted_tunnel(pods: Pods) -> None:
+    before = pods.outcomes()
+    assert (before["from another node 4"], before["to another node 6"]) == ("cni 80", "another pod")
+    assert not closed(pods, wanted("restricted"), before)
+    with_pods = (*FILTERED_CONTAINERS, "cni0")
+    outside = {f"{name} {version}" for name in ("from an outsider", "to the peer") for version in (4, 6)}
+    assert closed(pods, wanted("restricted", (TUNNEL,), filtered=with_pods), before) == outside
+    between = {f"{way} another node {version}" for way in ("from", "to") for version in (4, 6)}
+    assert closed(pods, wanted("restricted", filtered=with_pods), before) == outside | between
+
+
+def closed(pods: Pods, policy: Mapping[str, object], before: Mapping[str, str]) -> set[str]:
+    """Return what a policy closes; nothing else changes."""
+    pods.site.host.apply(policy)
+    now = pods.outcomes()
+    gone = {name for name, got in now.items() if got != before[name]}
+    assert {now[name] for name in gone} <= {FILTERED}
+    return gone
+
+
+# ---- names
 
 
 @pytest.mark.parametrize("egress", ["open", "restricted"])
-def test_containers_reach_out_and_each_other_as_before(site: Site, egress: str) -> None:
-    before = talks(site)
-    assert {before[name, f"peer {version}"] for name in ("cni", "project") for version in (4, 6)} == {"the peer"}
-    assert (before["container", "web 4"], before["cni", "pod 6"]) == ("web 80", "pod 80")
+def test_the_names_of_containers_resolve_as_before(site: Site, egress: str) -> None:
+    """Podman's DNS server listens on the host, and asks others by the flow of the host."""
+    assert not wrong_names(site)
     site.host.apply(wanted(egress))
-    assert talks(site) == before
-
-
-@pytest.mark.parametrize("egress", ["open", "restricted"])
-def test_the_names_of_docker_resolve_as_before(site: Site, egress: str) -> None:
-    before = docker_names(site)
-    assert list(before.values()) == ["10.64.0.7", "10.64.0.7", "172.30.0.10"]
-    site.host.apply(wanted(egress))
-    assert docker_names(site) == before
-
-
-# Podman's DNS server listens on the host: for the policy, a container that asks is a peer like any other.
-_NAMES = ("in", "names_of_containers", ["53/udp", "53/tcp"], ("10.88.0.0/16", "fd00:88::/32"))
-
-
-@pytest.mark.parametrize(
-    "trusted, rules",
-    [
-        (("podman*",), ()),
-        ((), (_NAMES,)),
-        pytest.param((), (), marks=pytest.mark.xfail(strict=True, reason="The host drops what no flow allows")),
-    ],
-    ids=["trusted", "flow", "neither"],
-)
-def test_the_names_of_podman_resolve_as_before(site: Site, trusted: tuple[str, ...], rules: tuple[Flow, ...]) -> None:
-    if not site.netavark:
-        pytest.skip("Debian 11 has no netavark.")
-    before = podman_names(site)
-    assert "" not in before.values()
-    site.host.apply(wanted("open", trusted, *rules))
-    assert podman_names(site) == before
+    assert not wrong_names(site)
