@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import (
@@ -156,6 +156,7 @@ class Site:
 
     def __init__(self, kind: Kind, name: str) -> None:
         self._kind = kind
+        self.before: dict[tuple[str, Try], str] = {}
         self.host = ContainerHost(kind, name)
         self.docker = Docker(self.host, WITH_IPV6)
         self.docker("network", "create", "--ipv6", "--subnet=172.30.0.0/24", "--subnet=fd00:30::/64", "project")
@@ -224,8 +225,9 @@ class Site:
     def measure_before(self) -> None:
         """Measure what all connections get as long as the host has no firewall; published ports are open to all."""
         open_to_all = self._open_to_all()
-        # Whatever is not answered at once is tried again: an answer may be late.
-        self.before = self.measured(expected={key: open_to_all.get(key, REFUSED) for key in self.tries()})
+        # Whatever is not answered at once is tried again: an answer may be late. Not so what had none the last time.
+        expected = {**dict.fromkeys(self.tries(), REFUSED), **self.before, **open_to_all}
+        self.before = self.measured(expected={key: expected[key] for key in self.tries()})
         closed = {key: (said, self.before[key]) for key, said in open_to_all.items() if self.before[key] != said}
         assert not closed, closed
 
@@ -263,11 +265,12 @@ class Site:
     def measured(
         self, *names: str, expected: Mapping[tuple[str, Try], str] | None = None
     ) -> dict[tuple[str, Try], str]:
-        """Return what the connections of all sources get, or of some."""
+        """Return what the connections of all sources get, or of some, or those that are expected."""
         web = self.address("web")
         tries = {
             (name, one): (source.space, one._replace(target=web) if one.target == "web" else one)
             for (name, one), source in self.tries(names).items()
+            if expected is None or (name, one) in expected
         }
         with self._datagrams():
             return outcomes(tries, expected)
@@ -284,10 +287,13 @@ class Site:
             if key[0] != "host" and key[1].target in others and got != self.before[key]
         }
 
-    def wrong(self, policy: Mapping[str, Any], *names: str) -> dict[tuple[str, Try], tuple[str, str]]:
-        """Return the connections, of all sources or some, that fare other than the policy says: expected and got.
+    def wrong(
+        self, policy: Mapping[str, Any], *names: str, chosen: Callable[[str, Try], bool] = lambda _name, _one: True
+    ) -> dict[tuple[str, Try], tuple[str, str]]:
+        """Return the connections that fare other than the policy says: expected and got.
 
-        Those that pass get what they got before the host had a firewall.
+        Those of all sources or some, and only the chosen ones. Those that pass get what they got before the host had a
+        firewall.
         """
         parsed = parse_policy(policy)
         others = {address: one for one in (*self.containers, PEER) for address in one.addresses.values()}
@@ -296,6 +302,7 @@ class Site:
             if key[1].target in others
             else self._expected(parsed, source, *key)
             for key, source in self.tries(names).items()
+            if chosen(*key)
         }
         got = self.measured(*names, expected=expected)
         return {key: (expected[key], got[key]) for key in got if got[key] != expected[key]}

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, Try
-from ansible_collections.hpc.ports.tests.containers.hosts import Kind
+from ansible_collections.hpc.ports.tests.containers.hosts import CLUSTER_IP, Kind
 from ansible_collections.hpc.ports.tests.containers.names import wrong_names
 from ansible_collections.hpc.ports.tests.containers.sites import PLATFORM, Site, wanted
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
@@ -47,13 +47,17 @@ def _host(request: pytest.FixtureRequest) -> Iterator[Site]:
 
 def wrong(host: Site, policy: Mapping[str, Any]) -> dict[tuple[str, Try], tuple[str, str]]:
     """Return what an outsider gets beyond the policy, and what Docker's ports and containers get other than it says."""
-    return {
-        (name, one): what
-        for (name, one), what in host.wrong(policy, "platform", "outsider", *_OF_DOCKER).items()
-        if (name == "outsider" and what[1] != FILTERED)
-        or (name == "platform" and one.port in _BY_DOCKER and one.target in HOST.values())
-        or (name in _OF_DOCKER and one.target in PLATFORM.values())
-    }
+    lost = {*CLUSTER_IP[4], *CLUSTER_IP[6], *host.cni.addresses.values()}
+
+    def concerns(name: str, one: Try) -> bool:
+        if name == "outsider":
+            return one.target not in lost
+        if name == "platform":
+            return one.port in _BY_DOCKER and one.target in HOST.values()
+        return one.target in PLATFORM.values()
+
+    found = host.wrong(policy, "platform", "outsider", *_OF_DOCKER, chosen=concerns)
+    return {key: what for key, what in found.items() if key[0] != "outsider" or what[1] != FILTERED}
 
 
 @pytest.mark.parametrize("egress", ["open", "restricted"])

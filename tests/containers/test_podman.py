@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.tests.containers.connections import FILTERED, Try, answer, outcomes
 from ansible_collections.hpc.ports.tests.containers.podman import Podman
 from ansible_collections.hpc.ports.tests.containers.sites import OUTSIDER, PLATFORM, Site, wanted
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Space
-
-INTERFACES = ["cni-podman*", "podman*"]
 
 
 @pytest.fixture
@@ -35,7 +32,8 @@ def reached(site: Site, podman: Podman) -> dict[str, str]:
         for name, addresses in (("platform", PLATFORM), ("outsider", OUTSIDER))
         for port in (8060, 8860)
     }
-    tries["peer"] = (first, Try("tcp", "", PLATFORM[4], 9001))
+    tries["peer, by a flow"] = (first, Try("tcp", "", PLATFORM[4], 9001))
+    tries["peer"] = (first, Try("tcp", "", PLATFORM[4], 9002))
     tries["second"] = (first, Try("tcp", "", podman.address("second"), 80))
     return {
         **outcomes(tries),
@@ -44,19 +42,14 @@ def reached(site: Site, podman: Podman) -> dict[str, str]:
     }
 
 
-def restricted(filtered: list[str]) -> dict[str, Any]:
-    """Return the policy of a host whose containers are filtered."""
-    return {**wanted("restricted"), "filtered_containers": filtered}
-
-
 def test_what_podman_runs_obeys_the_port_file(site: Site, podman: Podman) -> None:
     before = reached(site, podman)
     assert {before[f"{name} {port}"] for name in ("platform", "outsider") for port in (8060, 8860)} == {"first 80"}
     assert (before["peer"], before["second"], before["a name outside"]) == ("the peer", "second 80", "10.64.0.7")
     closed = {name: FILTERED for name in ("platform 8860", "outsider 8060", "outsider 8860")}
-    site.host.apply(restricted([]))
+    site.host.apply(wanted("restricted", filtered=()))
     assert reached(site, podman) == {**before, **closed}
-    site.host.apply(restricted(INTERFACES))
+    site.host.apply(wanted("restricted"))
     assert reached(site, podman) == {**before, **closed, "peer": FILTERED}
     podman.restart("first", 8060)
     assert reached(site, podman) == {**before, **closed, "peer": FILTERED}
