@@ -69,6 +69,8 @@ def _verdict_and_why(expectation: Expectation, container: TriedContainer, result
     if seen.outcome == ERROR or results.reached_own_host(expectation) == 0:
         return UNPROVEN, f"The container sent no packet over {host}. {seen.detail}".rstrip()
     is_answered = seen.outcome == OPEN
+    if is_answered and left == 0:
+        return UNPROVEN, f"Something answered although {host} did not forward the packet: its rules redirect it."
     if expectation.expected == OPEN:
         return _verdict_of_allowed(container, is_answered, left)
     if left or is_answered:

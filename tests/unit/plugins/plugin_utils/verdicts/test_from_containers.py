@@ -52,6 +52,7 @@ def test_the_source_is_the_container() -> None:
     [
         ("open", "open", 1, 1, "right"),
         ("open", "open", None, None, "right"),
+        ("open", "open", 1, 0, "unproven"),
         ("open", "filtered", 2, 0, "wrong"),
         ("open", "filtered", 2, 2, "unproven"),
         ("open", "refused", 1, 1, "unproven"),
@@ -60,6 +61,7 @@ def test_the_source_is_the_container() -> None:
         ("filtered", "refused", 1, 0, "right"),
         ("filtered", "filtered", 2, 2, "wrong"),
         ("filtered", "open", 1, 1, "wrong"),
+        ("filtered", "open", 1, 0, "unproven"),
         ("filtered", "open", None, None, "wrong"),
         ("filtered", "filtered", None, None, "unproven"),
         ("filtered", "filtered", 2, None, "unproven"),
