@@ -797,3 +797,14 @@ ADDRESSES = [
 FAULTS = [*OURS, *OTHERS, *BETWEEN, *ADDRESSES]
 # Whose own rules the faults change.
 DRIFTED = sorted({fault.host for fault in FAULTS if fault in OURS or " inet hpc_ports" in fault.do})
+
+
+def is_open_to_others(cell: Mapping[str, Any]) -> bool:
+    """Return whether a host with restricted egress drops what the target accepts from others, against its policy.
+
+    The diagnosis is that of the target; verify has it where it asked the target's rules about this connection, too.
+    """
+    from_another = {**cell, "source": "pbs-server"}
+    return cell["source"] in _RESTRICTED and any(
+        fault.cells(from_another) and fault.code == cell["diagnosis"]["code"] for fault in FAULTS
+    )
