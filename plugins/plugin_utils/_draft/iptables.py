@@ -1,0 +1,261 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what `iptables-save` prints, and the rule files of ufw, which have the same form.
+
+Only opening packets to this host count: the policies of this collection accept replies, loopback and ICMP anyway.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
+    ALWAYS_ACCEPTED,
+    EVERYTHING,
+    PortRange,
+    common_ports,
+)
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Decision, Region, minus_all
+from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
+
+_CHAIN = re.compile(r":(\S+) (\S+)")
+_DROPS = ("DROP", "REJECT", "TARPIT")
+# Targets after which the next rule follows.
+_PASSING = ("LOG", "NFLOG", "ULOG", "TRACE", "MARK", "CONNMARK", "SET", "AUDIT", "CT", "NOTRACK", "CHECKSUM", "TCPMSS")
+_NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "igmp": 2, "ipv6-icmp": 58, "icmpv6": 58, "esp": 50, "ah": 51, "gre": 47}
+_NUMBERS.update({"sctp": 132, "udplite": 136, "vrrp": 112, "ospf": 89, "ipip": 4, "ipencap": 4})
+# What an opening packet to this host is, by match and option: its flags, state, and types of address and packet.
+_OPENING_STATES = {"NEW"}
+_TYPES = {"addrtype --dst-type": {"LOCAL", "UNICAST"}, "pkttype --pkt-type": {"unicast", "host"}}
+# Options with one value that say nothing about the packet.
+_SILENT = {"--comment", "--reject-with", "--log-prefix", "--log-level", "--nflog-prefix", "--nflog-group"}
+_SILENT_FLAGS = {"--log-tcp-options", "--log-ip-options", "--log-uid", "--log-tcp-sequence"}
+
+
+class Unreadable(ValueError):
+    """A match that a port file cannot express; the text says which."""
+
+
+class Read(NamedTuple):
+    """The decisions of a set of rules, in order, and rules that could not be read, each with the reason."""
+
+    decisions: list[Decision]
+    left: list[str]
+
+
+def read_iptables(text: str, version: int, root: str = "INPUT") -> Read:
+    """Return what the rules of a chain decide on opening packets. `version` is 4 or 6: the program that saved them.
+
+    Raises ValueError if the text has no such chain.
+    """
+    chains, policies = _chains(text)
+    if root not in chains:
+        raise ValueError(f"got no chain {root} in the table filter, expected the output of iptables-save")
+    sources = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version == version])
+    walk = _Walk(chains)
+    decisions = list(walk.decisions(root, Region(sources, EVERYTHING)))
+    policy = policies.get(root, "-")
+    if policy == "ACCEPT":
+        walk.left.append(f"{root} has the policy ACCEPT: it accepts whatever no rule drops.")
+    decisions.append(Decision(Region(sources, EVERYTHING), policy == "ACCEPT"))
+    return Read(decisions, walk.left)
+
+
+def _chains(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the rules of each chain of the table filter, and the policies of its chains."""
+    chains: dict[str, list[str]] = {}
+    policies: dict[str, str] = {}
+    table = ""
+    for line in map(str.strip, text.splitlines()):
+        declared = _CHAIN.match(line)
+        if line.startswith("*"):
+            table = line[1:]
+        elif table == "filter" and declared:
+            chains.setdefault(declared[1], [])
+            policies[declared[1]] = declared[2]
+        elif table == "filter" and line.startswith("-A "):
+            _append, name, rule = line.split(" ", 2) if line.count(" ") > 1 else (*line.split(" "), "")
+            chains.setdefault(name, []).append(rule)
+    return chains, policies
+
+
+@dataclass
+class _Walk:
+    chains: dict[str, list[str]]
+    left: list[str] = field(default_factory=list)
+
+    def decisions(self, chain: str, region: Region, path: tuple[str, ...] = ()) -> Iterator[Decision]:
+        """Yield what the rules of a chain decide on a region."""
+        gone: list[Region] = []
+        for text in self.chains[chain]:
+            try:
+                rule = _rule(shlex.split(text))
+            except Unreadable as exc:
+                self.left.append(f"-A {chain} {text}: {exc}")
+                continue
+            pieces = minus_all(region.common(rule.region), gone) if rule.region else []
+            for piece in pieces:
+                yield from self._decide(rule, piece, (*path, chain))
+            if rule.target == "RETURN" or rule.is_goto:
+                gone += pieces
+
+    def _decide(self, rule: _Rule, region: Region, path: tuple[str, ...]) -> Iterator[Decision]:
+        if rule.target == "ACCEPT" or rule.target in _DROPS:
+            yield Decision(region, rule.target == "ACCEPT")
+        elif rule.target in self.chains and rule.target not in path:
+            yield from self.decisions(rule.target, region, path)
+
+
+class _Rule(NamedTuple):
+    region: Region
+    target: str
+    is_goto: bool = False
+
+
+def _rule(words: Sequence[str]) -> _Rule:
+    """Return a rule. Raises Unreadable."""
+    parser = _Parser(list(words))
+    parser.parse()
+    if parser.target and parser.target.isupper() and parser.target not in (*_DROPS, *_PASSING, "ACCEPT", "RETURN"):
+        raise Unreadable(f"the target {parser.target}")
+    # Reasons matter only for a rule that decides.
+    if parser.reasons and parser.target not in ("", *_PASSING):
+        raise Unreadable(", ".join(parser.reasons))
+    return _Rule(parser.region(), parser.target, parser.is_goto)
+
+
+@dataclass
+class _Parser:
+    """Reads the options of a rule, each with the `!` before it."""
+
+    words: list[str]
+    sources: IPSet = ANYWHERE
+    protocol: str = ""
+    ports: list[PortRange] = field(default_factory=list)
+    has_ports: bool = False
+    matches_nothing: bool = False
+    target: str = ""
+    is_goto: bool = False
+    reasons: list[str] = field(default_factory=list)
+    match: str = ""
+
+    def parse(self) -> None:
+        while self.words:
+            negated = self.words[0] == "!"
+            if negated:
+                self.words.pop(0)
+            self._option(self.words.pop(0), negated)
+
+    def _option(self, option: str, negated: bool) -> None:
+        if option in ("-m", "--match"):
+            self.match = self.words.pop(0)
+        elif option in ("-j", "--jump", "-g", "--goto"):
+            self.target, self.is_goto = self.words.pop(0), option in ("-g", "--goto")
+        elif option in _SILENT:
+            self.words.pop(0)
+        elif option not in _SILENT_FLAGS and option not in ("-c",) and not self._read(option, negated):
+            values = self._values()
+            self.reasons.append(" ".join(["!"] * negated + [option, *values]))
+        elif option == "-c":
+            del self.words[:2]
+
+    def _values(self) -> list[str]:
+        values = []
+        while self.words and not self.words[0].startswith("-") and self.words[0] != "!":
+            values.append(self.words.pop(0))
+        return values
+
+    def _read(self, option: str, negated: bool) -> bool:
+        """Read an option that says something about the packet; return whether it is known."""
+        readers = {
+            "-p": self._protocol,
+            "-s": self._source,
+            "--src-range": self._source,
+            "--dport": self._dports,
+            "--dports": self._dports,
+            "--destination-port": self._dports,
+            "--destination-ports": self._dports,
+            "-i": self._interface,
+            "--ctstate": self._state,
+            "--state": self._state,
+            "--tcp-flags": self._flags,
+            "--dst-type": self._type,
+            "--pkt-type": self._type,
+        }
+        if option == "--syn":
+            self.matches_nothing |= negated
+            return True
+        if option not in readers:
+            return False
+        readers[option](self.words.pop(0), negated)
+        return True
+
+    def _protocol(self, value: str, negated: bool) -> None:
+        self.protocol = value.lower()
+        if negated:
+            self.reasons.append(f"! -p {value}")
+
+    def _source(self, value: str, negated: bool) -> None:
+        first, dash, last = value.partition("-")
+        try:
+            named = IPSet(IPRange(first, last).cidrs() if dash else [IPNetwork(value)])
+        except (AddrFormatError, ValueError):
+            self.reasons.append(f"-s {value}")
+            return
+        self.sources = self.sources - named if negated else self.sources & named
+
+    def _dports(self, value: str, negated: bool) -> None:
+        self.has_ports = True
+        if negated:
+            self.reasons.append(f"! --dport {value}")
+            return
+        for part in value.split(","):
+            first, colon, last = part.partition(":")
+            try:
+                self.ports.append(PortRange("", int(first or 0), int((last or 65535) if colon else first)))
+            except ValueError:
+                self.reasons.append(f"--dport {part}")
+
+    def _interface(self, value: str, negated: bool) -> None:
+        if value == "lo":
+            self.matches_nothing |= not negated
+        else:
+            self.reasons.append("{}-i {}".format("! " if negated else "", value))
+
+    def _state(self, value: str, negated: bool) -> None:
+        self.matches_nothing |= bool(_OPENING_STATES & set(value.split(","))) == negated
+
+    def _flags(self, value: str, negated: bool) -> None:
+        mask, wanted = set(value.split(",")), set(self.words.pop(0).split(",")) - {"NONE"}
+        mask = {"SYN", "ACK", "FIN", "RST", "URG", "PSH"} if mask == {"ALL"} else mask
+        wanted = {"SYN", "ACK", "FIN", "RST", "URG", "PSH"} if wanted == {"ALL"} else wanted
+        self.matches_nothing |= ((mask & {"SYN"}) == wanted) == negated
+
+    def _type(self, value: str, negated: bool) -> None:
+        key = "addrtype --dst-type" if self.match == "addrtype" else "pkttype --pkt-type"
+        self.matches_nothing |= bool(_TYPES[key] & set(value.split(","))) == negated
+
+    def region(self) -> Region:
+        """Return what the rule matches."""
+        ports = () if self.matches_nothing else self._all_ports()
+        return Region(self.sources, ports)
+
+    def _all_ports(self) -> tuple[PortRange, ...]:
+        if self.protocol in ("", "all", "0"):
+            return EVERYTHING
+        number = _NUMBERS.get(self.protocol) or (int(self.protocol) if self.protocol.isdigit() else -1)
+        name = {6: "tcp", 17: "udp"}.get(number)
+        if name:
+            wanted = [port._replace(protocol=name) for port in self.ports]
+            return tuple(common_ports(EVERYTHING, wanted if self.has_ports else [PortRange(name, 0, 65535)]))
+        if number in ALWAYS_ACCEPTED:
+            return ()
+        if number < 0 or self.has_ports:
+            self.reasons.append(f"-p {self.protocol}")
+            return ()
+        return (PortRange("ip", number, number),)

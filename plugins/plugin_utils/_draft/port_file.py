@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Draft the entries of a port file for connections that should pass: flows, with services and endpoints by name."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, merged, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Region
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Catalogue
+from netaddr import IPSet
+
+_UNSAFE = re.compile(r"[^a-z0-9]+")
+_LONGEST_NAME = 64
+
+
+@dataclass
+class Draft:
+    """New entries of the three dictionaries of a port file; existing services and endpoints are used by name."""
+
+    catalogue: Catalogue
+    services: dict[str, Any] = field(default_factory=dict)
+    endpoints: dict[str, Any] = field(default_factory=dict)
+    flows: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, sources: IPSet, ports: Iterable[PortRange], targets: list[str], prefix: str) -> None:
+        """Add a flow from networks to endpoints."""
+        services = self._services(merged(ports))
+        source = self._endpoint(sources)
+        name = self._unused(f"{prefix}_{services[0]}", (self.flows, self.catalogue.flows))
+        self.flows[name] = {"from": [source], "to": targets, "services": services, "need": "recommended"}
+
+    def text(self) -> str:
+        """Return the entries as YAML."""
+        entries = {
+            "firewall_services": self.services,
+            "firewall_endpoints": self.endpoints,
+            "firewall_flows": self.flows,
+        }
+        return yaml.safe_dump({key: value for key, value in entries.items() if value}, sort_keys=False, width=120)
+
+    # ---- names
+
+    def _services(self, ports: list[PortRange]) -> list[str]:
+        """Return services that have exactly these ports together: existing ones, and one new one for the rest."""
+        if tuple(ports) == tuple(merged(EVERYTHING)):
+            return [self._new_service("everything", ["any/ip"])]
+        names: list[str] = []
+        rest = ports
+        for name, own in sorted(self._known_services().items(), key=lambda item: (-_size(item[1]), item[0])):
+            if not without(own, rest):
+                names.append(name)
+                rest = without(rest, own)
+        if rest:
+            texts = [str(port) for port in rest]
+            name = "port_" + _UNSAFE.sub("_", texts[0]) if len(rest) == 1 else "ports_" + _UNSAFE.sub("_", texts[0])
+            names.append(self._new_service(name, texts))
+        return sorted(names)
+
+    def _known_services(self) -> Mapping[str, tuple[PortRange, ...]]:
+        return {name: service.ports for name, service in self.catalogue.services.items() if service.has_own_ports}
+
+    def _new_service(self, name: str, ports: list[str]) -> str:
+        for known, entry in self.services.items():
+            if entry["ports"] == ports:
+                return known
+        name = self._unused(name, (self.services, self.catalogue.services))
+        self.services[name] = {"ports": ports}
+        return name
+
+    def _endpoint(self, sources: IPSet) -> str:
+        entry = _networks(sources)
+        for known, endpoint in (*self.endpoints.items(),):
+            if endpoint == entry:
+                return known
+        for name, own in self.catalogue.endpoints.items():
+            is_plain = not (own.groups or own.fallback_groups or own.hostnames or own.excepted)
+            if is_plain and own.cidrs and IPSet(own.cidrs) == sources:
+                return name
+        first = _UNSAFE.sub("_", entry["cidrs"][0].lower()).strip("_")
+        name = self._unused(f"net_{first}", (self.endpoints, self.catalogue.endpoints))
+        self.endpoints[name] = entry
+        return name
+
+    @staticmethod
+    def _unused(name: str, taken: Iterable[Mapping[str, Any]]) -> str:
+        name = name[: _LONGEST_NAME - 4]
+        candidates = (name if number == 1 else f"{name}_{number}" for number in range(1, 1000))
+        return next(candidate for candidate in candidates if not any(candidate in names for names in taken))
+
+
+def _size(ports: Iterable[PortRange]) -> int:
+    return sum(port.last - port.first + 1 for port in ports)
+
+
+def _networks(sources: IPSet) -> dict[str, list[str]]:
+    """Return networks, or nearly all addresses as everything with exceptions."""
+    cidrs = [str(network) for network in sources.iter_cidrs()]
+    versions = {network.version for network in sources.iter_cidrs()}
+    whole = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version in versions])
+    missing = [str(network) for network in (whole - sources).iter_cidrs()]
+    if missing and len(missing) + len(versions) < len(cidrs):
+        return {"cidrs": [str(network) for network in whole.iter_cidrs()], "except": missing}
+    return {"cidrs": cidrs}
+
+
+def drafted(catalogue: Catalogue, regions: Iterable[Region], targets: list[str], prefix: str = "imported") -> Draft:
+    """Return a draft of flows for all regions. Regions with the same sources are one flow."""
+    ports: dict[tuple[str, ...], list[PortRange]] = defaultdict(list)
+    sources: dict[tuple[str, ...], IPSet] = {}
+    for region in regions:
+        key = tuple(map(str, region.sources.iter_cidrs()))
+        ports[key] += region.ports
+        sources[key] = region.sources
+    draft = Draft(catalogue)
+    for key in sorted(ports):
+        draft.add(sources[key], ports[key], targets, prefix)
+    return draft
