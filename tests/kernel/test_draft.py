@@ -10,12 +10,13 @@ from itertools import product
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.iptables import read_iptables
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Region, accepted
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.nftables import read_nftables
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Region
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires
 from ansible_collections.hpc.ports.tests.support.run import examples
 from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, joined
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 SOURCES = ("10.64.0.1", "10.64.0.2", "10.64.0.5", "10.64.1.1", "10.65.0.1")
@@ -130,7 +131,99 @@ def test_what_is_read_of_iptables_is_what_the_kernel_does(pair: Pair, wires: Wir
     read = read_iptables(text, 4)
     assert not [line for line in read.left if "policy ACCEPT" not in line]
     with pair.host.entered():
-        check(wires, accepted(read.decisions))
+        check(wires, read.accepted)
         # What the kernel prints is read as what was loaded.
         again = read_iptables(pair.host.run("iptables-save").stdout, 4)
-        check(wires, accepted(again.decisions))
+        check(wires, again.accepted)
+
+
+# ---- nftables
+
+_NFT_MATCHES = (
+    "",
+    "ip saddr 10.64.0.0/30",
+    "ip saddr { 10.64.0.1, 10.64.1.0-10.64.1.9, 10.65.0.0/16 }",
+    "ip saddr != 10.64.0.0/24",
+    "ip saddr @some",
+    "ip saddr != @some",
+    "ip6 saddr fd64::/64",
+    "meta nfproto ipv4",
+    "meta nfproto ipv6",
+    'iifname "lo"',
+    'iif != "lo"',
+    "fib daddr type local",
+    "fib daddr type { broadcast, multicast }",
+    "meta pkttype broadcast",
+)
+_NFT_PORTS = (
+    "",
+    "tcp dport 22",
+    "tcp dport { 22, 80-443 }",
+    "tcp dport != { 22, 443 }",
+    "udp dport 1-79",
+    "udp dport != 80",
+    "meta l4proto { tcp, udp } th dport { 21-23, 8080 }",
+    "meta l4proto udp",
+    "meta l4proto != tcp",
+    "ip protocol tcp",
+    "ip protocol icmp",
+    "tcp flags & (fin | syn | rst | ack) == syn",
+    "tcp flags & (syn | ack) == ack",
+    "tcp dport @ports",
+)
+_NFT_STATES = ("", "", "ct state established,related", "ct state new", "ct state != new", "ct state { new, untracked }")
+_NFT_VERDICTS = ("accept", "accept", "drop", "jump one", "goto one", "counter", 'log prefix "x" accept', "return")
+_NFT_MAPS = (
+    "tcp dport vmap { 22 : accept, 80-443 : jump one, 8080 : drop }",
+    "ip saddr vmap { 10.64.0.0/30 : accept, 10.65.0.0/16 : drop }",
+    "tcp dport vmap @known",
+    "meta l4proto vmap { tcp : jump one, udp : accept }",
+    "ct state vmap { established : accept, related : accept, invalid : drop }",
+)
+_OBJECTS = """
+set some { type ipv4_addr; flags interval; elements = { 10.64.0.2, 10.64.1.0/24 }; }
+set ports { type inet_service; flags interval; elements = { 443, 8000-9000 }; }
+map known { type inet_service : verdict; elements = { 22 : accept, 443 : drop, 81 : jump one }; }
+"""
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> str:
+    """Return the text of tables with base chains at the hook input."""
+
+    def rules(verdicts: Sequence[str], maps: Sequence[str]) -> str:
+        lines = []
+        for _number in range(draw(st.integers(0, 6))):
+            if maps and draw(st.integers(0, 3)) == 0:
+                lines.append(draw(st.sampled_from(maps)))
+                continue
+            parts = (_NFT_MATCHES, _NFT_PORTS, _NFT_STATES, verdicts)
+            lines.append(" ".join(filter(None, (draw(st.sampled_from(part)) for part in parts))))
+        return "\n".join(lines)
+
+    text = ""
+    for number in range(draw(st.integers(1, 2))):
+        policy = draw(st.sampled_from(["drop", "drop", "accept"]))
+        text += (
+            f"table inet t{number} {{\n{_OBJECTS}\nchain one {{\n{rules(('accept', 'drop', 'return'), ())}\n}}\n"
+            f"chain in {{ type filter hook input priority {number}; policy {policy};\n"
+            f"meta l4proto {{ icmp, ipv6-icmp }} accept\n{rules(_NFT_VERDICTS, _NFT_MAPS)}\n}}\n}}\n"
+        )
+    return text
+
+
+@settings(
+    max_examples=examples(60, 15),
+    phases=PHASES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(text=tables())
+def test_what_is_read_of_nftables_is_what_the_kernel_does(pair: Pair, wires: Wires, text: str) -> None:
+    done = pair.host.run("nft", "-f", "-", text="flush ruleset\n" + text, check=False)
+    assume(not done.returncode)  # some matches exclude each other
+    read = read_nftables(pair.host.run("nft", "-j", "list", "ruleset").stdout)
+    assert not [line for line in read.left if "policy accept" not in line]
+    with pair.host.entered():
+        check(wires, read.accepted)

@@ -10,25 +10,31 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
-    ALWAYS_ACCEPTED,
-    EVERYTHING,
-    PortRange,
-    common_ports,
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, common_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
+    ACCEPT,
+    DROP,
+    GOTO,
+    JUMP,
+    PASS,
+    RETURN,
+    Read,
+    Rule,
+    Unreadable,
+    decisions,
+    opens_by_flags,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Decision, Region, minus_all
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Decision, Region, accepted
 from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
 
 _CHAIN = re.compile(r":(\S+) (\S+)")
-_DROPS = ("DROP", "REJECT", "TARPIT")
+_VERDICTS = {"ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "TARPIT": DROP, "RETURN": RETURN}
 # Targets after which the next rule follows.
 _PASSING = ("LOG", "NFLOG", "ULOG", "TRACE", "MARK", "CONNMARK", "SET", "AUDIT", "CT", "NOTRACK", "CHECKSUM", "TCPMSS")
-_NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "igmp": 2, "ipv6-icmp": 58, "icmpv6": 58, "esp": 50, "ah": 51, "gre": 47}
-_NUMBERS.update({"sctp": 132, "udplite": 136, "vrrp": 112, "ospf": 89, "ipip": 4, "ipencap": 4})
 # What an opening packet to this host is, by match and option: its flags, state, and types of address and packet.
 _OPENING_STATES = {"NEW"}
 _TYPES = {"addrtype --dst-type": {"LOCAL", "UNICAST"}, "pkttype --pkt-type": {"unicast", "host"}}
@@ -37,19 +43,8 @@ _SILENT = {"--comment", "--reject-with", "--log-prefix", "--log-level", "--nflog
 _SILENT_FLAGS = {"--log-tcp-options", "--log-ip-options", "--log-uid", "--log-tcp-sequence"}
 
 
-class Unreadable(ValueError):
-    """A match that a port file cannot express; the text says which."""
-
-
-class Read(NamedTuple):
-    """The decisions of a set of rules, in order, and rules that could not be read, each with the reason."""
-
-    decisions: list[Decision]
-    left: list[str]
-
-
 def read_iptables(text: str, version: int, root: str = "INPUT") -> Read:
-    """Return what the rules of a chain decide on opening packets. `version` is 4 or 6: the program that saved them.
+    """Return what the rules of a chain accept. `version` is 4 or 6: the program that saved them.
 
     Raises ValueError if the text has no such chain.
     """
@@ -57,13 +52,22 @@ def read_iptables(text: str, version: int, root: str = "INPUT") -> Read:
     if root not in chains:
         raise ValueError(f"got no chain {root} in the table filter, expected the output of iptables-save")
     sources = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version == version])
-    walk = _Walk(chains)
-    decisions = list(walk.decisions(root, Region(sources, EVERYTHING)))
+    left: list[str] = []
+    parsed = {name: list(_rules(name, chains, left)) for name in chains}
     policy = policies.get(root, "-")
     if policy == "ACCEPT":
-        walk.left.append(f"{root} has the policy ACCEPT: it accepts whatever no rule drops.")
-    decisions.append(Decision(Region(sources, EVERYTHING), policy == "ACCEPT"))
-    return Read(decisions, walk.left)
+        left.append(f"{root} has the policy ACCEPT: it accepts whatever no rule drops.")
+    whole = Region(sources, EVERYTHING)
+    return Read(accepted([*decisions(parsed, root, whole), Decision(whole, policy == "ACCEPT")]), left)
+
+
+def _rules(chain: str, chains: Mapping[str, Sequence[str]], left: list[str]) -> Iterator[Rule]:
+    """Yield the rules of a chain, and note those that cannot be read."""
+    for text in chains[chain]:
+        try:
+            yield _rule(shlex.split(text), chains)
+        except Unreadable as exc:
+            left.append(f"-A {chain} {text}: {exc}")
 
 
 def _chains(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -84,49 +88,19 @@ def _chains(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
     return chains, policies
 
 
-@dataclass
-class _Walk:
-    chains: dict[str, list[str]]
-    left: list[str] = field(default_factory=list)
-
-    def decisions(self, chain: str, region: Region, path: tuple[str, ...] = ()) -> Iterator[Decision]:
-        """Yield what the rules of a chain decide on a region."""
-        gone: list[Region] = []
-        for text in self.chains[chain]:
-            try:
-                rule = _rule(shlex.split(text))
-            except Unreadable as exc:
-                self.left.append(f"-A {chain} {text}: {exc}")
-                continue
-            pieces = minus_all(region.common(rule.region), gone) if rule.region else []
-            for piece in pieces:
-                yield from self._decide(rule, piece, (*path, chain))
-            if rule.target == "RETURN" or rule.is_goto:
-                gone += pieces
-
-    def _decide(self, rule: _Rule, region: Region, path: tuple[str, ...]) -> Iterator[Decision]:
-        if rule.target == "ACCEPT" or rule.target in _DROPS:
-            yield Decision(region, rule.target == "ACCEPT")
-        elif rule.target in self.chains and rule.target not in path:
-            yield from self.decisions(rule.target, region, path)
-
-
-class _Rule(NamedTuple):
-    region: Region
-    target: str
-    is_goto: bool = False
-
-
-def _rule(words: Sequence[str]) -> _Rule:
+def _rule(words: Sequence[str], chains: Collection[str]) -> Rule:
     """Return a rule. Raises Unreadable."""
     parser = _Parser(list(words))
     parser.parse()
-    if parser.target and parser.target.isupper() and parser.target not in (*_DROPS, *_PASSING, "ACCEPT", "RETURN"):
-        raise Unreadable(f"the target {parser.target}")
+    target = parser.target
+    verdict = PASS if target in ("", *_PASSING) else _VERDICTS.get(target) or (GOTO if parser.is_goto else JUMP)
+    if verdict in (JUMP, GOTO) and target not in chains:
+        raise Unreadable(f"the target {target}")
+    region = parser.region()
     # Reasons matter only for a rule that decides.
-    if parser.reasons and parser.target not in ("", *_PASSING):
+    if parser.reasons and verdict != PASS:
         raise Unreadable(", ".join(parser.reasons))
-    return _Rule(parser.region(), parser.target, parser.is_goto)
+    return Rule(region, verdict, target if verdict in (JUMP, GOTO) else "")
 
 
 @dataclass
@@ -234,7 +208,7 @@ class _Parser:
         mask, wanted = set(value.split(",")), set(self.words.pop(0).split(",")) - {"NONE"}
         mask = {"SYN", "ACK", "FIN", "RST", "URG", "PSH"} if mask == {"ALL"} else mask
         wanted = {"SYN", "ACK", "FIN", "RST", "URG", "PSH"} if wanted == {"ALL"} else wanted
-        self.matches_nothing |= ((mask & {"SYN"}) == wanted) == negated
+        self.matches_nothing |= opens_by_flags(mask, wanted) == negated
 
     def _type(self, value: str, negated: bool) -> None:
         key = "addrtype --dst-type" if self.match == "addrtype" else "pkttype --pkt-type"
@@ -246,16 +220,15 @@ class _Parser:
         return Region(self.sources, ports)
 
     def _all_ports(self) -> tuple[PortRange, ...]:
-        if self.protocol in ("", "all", "0"):
-            return EVERYTHING
-        number = _NUMBERS.get(self.protocol) or (int(self.protocol) if self.protocol.isdigit() else -1)
-        name = {6: "tcp", 17: "udp"}.get(number)
-        if name:
-            wanted = [port._replace(protocol=name) for port in self.ports]
-            return tuple(common_ports(EVERYTHING, wanted if self.has_ports else [PortRange(name, 0, 65535)]))
-        if number in ALWAYS_ACCEPTED:
+        try:
+            own = protocol_ports(self.protocol)
+        except Unreadable as exc:
+            self.reasons.append(str(exc))
             return ()
-        if number < 0 or self.has_ports:
-            self.reasons.append(f"-p {self.protocol}")
+        names = {ports.protocol for ports in own}
+        if not self.has_ports:
+            return own
+        if len(names) != 1 or "ip" in names:
+            self.reasons.append(f"ports of the protocol {self.protocol}")
             return ()
-        return (PortRange("ip", number, number),)
+        return tuple(common_ports(own, [port._replace(protocol=name) for port in self.ports for name in names]))
