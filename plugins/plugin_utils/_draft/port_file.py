@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,13 @@ from typing import Any
 
 import yaml
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, merged, without
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Region
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Region
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Catalogue
-from netaddr import IPSet
+from netaddr import IPSet, spanning_cidr
 
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 64
+_ANYWHERE = {("0.0.0.0/0",): "anywhere_ipv4", ("::/0",): "anywhere_ipv6", ("0.0.0.0/0", "::/0"): "anywhere_but"}
 
 
 @dataclass
@@ -44,7 +46,9 @@ class Draft:
             "firewall_endpoints": self.endpoints,
             "firewall_flows": self.flows,
         }
-        return yaml.safe_dump({key: value for key, value in entries.items() if value}, sort_keys=False, width=120)
+        # Names from Ansible carry their origin, which YAML cannot write.
+        plain = json.loads(json.dumps({key: value for key, value in entries.items() if value}))
+        return yaml.safe_dump(plain, sort_keys=False, width=120)
 
     # ---- names
 
@@ -77,7 +81,7 @@ class Draft:
 
     def _endpoint(self, sources: IPSet) -> str:
         entry = _networks(sources)
-        for known, endpoint in (*self.endpoints.items(),):
+        for known, endpoint in self.endpoints.items():
             if endpoint == entry:
                 return known
         for name, own in self.catalogue.endpoints.items():
@@ -85,7 +89,8 @@ class Draft:
             if is_plain and own.cidrs and IPSet(own.cidrs) == sources:
                 return name
         first = _UNSAFE.sub("_", entry["cidrs"][0].lower()).strip("_")
-        name = self._unused(f"net_{first}", (self.endpoints, self.catalogue.endpoints))
+        usual = _ANYWHERE.get(tuple(entry["cidrs"]), f"net_{first}")
+        name = self._unused(usual, (self.endpoints, self.catalogue.endpoints))
         self.endpoints[name] = entry
         return name
 
@@ -101,13 +106,19 @@ def _size(ports: Iterable[PortRange]) -> int:
 
 
 def _networks(sources: IPSet) -> dict[str, list[str]]:
-    """Return networks, or nearly all addresses as everything with exceptions."""
+    """Return networks, or the smallest network around those of each family with exceptions, if that is shorter."""
+    by_version = {
+        version: [network for network in sources.iter_cidrs() if network.version == version] for version in (4, 6)
+    }
+    around = [
+        spanning_cidr(networks).cidr if len(networks) > 1 else networks[0]
+        for networks in by_version.values()
+        if networks
+    ]
+    missing = [str(network) for network in (IPSet(around) - sources).iter_cidrs()]
     cidrs = [str(network) for network in sources.iter_cidrs()]
-    versions = {network.version for network in sources.iter_cidrs()}
-    whole = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version in versions])
-    missing = [str(network) for network in (whole - sources).iter_cidrs()]
-    if missing and len(missing) + len(versions) < len(cidrs):
-        return {"cidrs": [str(network) for network in whole.iter_cidrs()], "except": missing}
+    if missing and len(missing) + len(around) < len(cidrs):
+        return {"cidrs": list(map(str, around)), "except": missing}
     return {"cidrs": cidrs}
 
 

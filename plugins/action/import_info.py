@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Draft entries of a port file from the rules of other firewall programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import Read
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import drafted
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.sources import read_rules
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
+
+
+class ActionModule(ControllerAction):
+    """`hpc.ports.import_info`; documented in plugins/modules/import_info.py."""
+
+    ARGUMENTS = {
+        **plan_arguments("plan"),
+        "files": {"type": "list", "elements": "path", "required": True},
+        "to": {"type": "list", "elements": "str", "required": True},
+        "draft": {"type": "path", "default": ""},
+    }
+
+    def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the draft, and the rules that are not in it."""
+        catalogue = self.store(options["plan"]).plan().catalogue
+        for name in options["to"]:
+            if name not in catalogue.endpoints and name not in task_vars["groups"]:
+                raise invalid("import_to", name, "a group of the inventory or an endpoint of the port file")
+        reads = {path: _read(path) for path in options["files"]}
+        regions = [region for read in reads.values() for region in read.accepted]
+        draft = drafted(catalogue, regions, options["to"])
+        left = [f"{path}: {line}" for path, read in reads.items() for line in read.left]
+        text = "".join([*(f"# Not imported: {shown(line)}\n" for line in left), draft.text()])
+        if options["draft"]:
+            _write(options["draft"], text)
+        self._display.display(f"\n{text}")
+        return {
+            "changed": False,
+            "services": draft.services,
+            "endpoints": draft.endpoints,
+            "flows": draft.flows,
+            "left": list(map(shown, left)),
+        }
+
+
+def _read(path: str) -> Read:
+    try:
+        return read_rules(Path(path).read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise PortFileError(f"Cannot read {path}: {exc.strerror}. Set import_files.") from None
+    except ValueError as exc:
+        raise PortFileError(f"Invalid {path}: {exc}.") from None
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set import_draft.") from exc
