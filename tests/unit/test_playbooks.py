@@ -52,6 +52,7 @@ def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None
         "Compile the plan": nodes,
         "Explain": {"outsider"},
         "Give every managed host its firewall": nodes,
+        "Import": nodes,
         "Lint": nodes,
         "Matrix": nodes,
         "PBS clusters": nodes,

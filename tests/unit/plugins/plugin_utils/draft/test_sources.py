@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of other programs by their text, and what of them cannot be expressed. See also tests/kernel/test_draft.py."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.sources import read_rules
+
+# As ufw 0.36 writes /etc/ufw/user.rules.
+UFW = """*filter
+:ufw-user-input - [0:0]
+:ufw-user-output - [0:0]
+:ufw-user-limit - [0:0]
+:ufw-user-limit-accept - [0:0]
+### RULES ###
+
+### tuple ### allow tcp 22 0.0.0.0/0 any 10.20.0.0/16 in
+-A ufw-user-input -p tcp --dport 22 -s 10.20.0.0/16 -j ACCEPT
+
+### tuple ### deny any any 0.0.0.0/0 any 10.20.9.0/24 in
+-A ufw-user-input -s 10.20.9.0/24 -j DROP
+
+### tuple ### allow udp 60000:61000 0.0.0.0/0 any 10.20.0.0/16 in
+-A ufw-user-input -p udp -m multiport --dports 60000:61000 -s 10.20.0.0/16 -j ACCEPT
+
+### tuple ### limit tcp 8022 0.0.0.0/0 any 0.0.0.0/0 in
+-A ufw-user-input -p tcp --dport 8022 -m conntrack --ctstate NEW -m recent --set
+-A ufw-user-input -p tcp --dport 8022 -m conntrack --ctstate NEW -m recent --update --seconds 30 --hitcount 6 \
+-j ufw-user-limit
+-A ufw-user-input -p tcp --dport 8022 -j ufw-user-limit-accept
+
+### END RULES ###
+-A ufw-user-limit -m limit --limit 3/minute -j LOG --log-prefix "[UFW LIMIT BLOCK] "
+-A ufw-user-limit -j REJECT
+-A ufw-user-limit-accept -j ACCEPT
+COMMIT
+"""
+
+
+def accepts(text: str, source: str, protocol: str, port: int) -> bool:
+    return any(
+        source in region.sources and any(ports.covers(protocol, port) for ports in region.ports)
+        for region in read_rules(text).accepted
+    )
+
+
+@pytest.mark.parametrize(
+    "source,protocol,port,passes",
+    [
+        ("10.20.0.1", "tcp", 22, True),
+        ("10.21.0.1", "tcp", 22, False),
+        ("10.20.0.1", "udp", 60500, True),
+        ("10.20.9.1", "udp", 60500, False),
+        ("10.20.9.1", "tcp", 22, True),
+        ("192.0.2.1", "tcp", 8022, True),
+        ("fd00::1", "tcp", 8022, False),
+    ],
+)
+def test_the_rules_of_ufw(source: str, protocol: str, port: int, passes: bool) -> None:
+    assert accepts(UFW, source, protocol, port) is passes
+
+
+def test_the_limit_of_ufw_is_left() -> None:
+    [left] = read_rules(UFW).left
+    assert left.endswith("--seconds 30, --hitcount 6") and "--dport 8022" in left
+
+
+@pytest.mark.parametrize(
+    "rule,reason",
+    [
+        ("-i eth1 -p tcp --dport 22 -j ACCEPT", "-i eth1"),
+        ("-d 192.0.2.1/32 -j ACCEPT", "-d 192.0.2.1/32"),
+        ("-m set --match-set friends src -j ACCEPT", "--match-set friends src"),
+        ("-p tcp --sport 20 -j ACCEPT", "--sport 20"),
+        ("! -p tcp -j ACCEPT", "! -p tcp"),
+        ("-p what -j ACCEPT", "protocol what"),
+        ("-j NFQUEUE --queue-num 1", "the target NFQUEUE"),
+    ],
+)
+def test_what_a_port_file_cannot_express_is_left(rule: str, reason: str) -> None:
+    text = f"*filter\n:INPUT DROP [0:0]\n-A INPUT {rule}\n-A INPUT -p tcp --dport 80 -j ACCEPT\nCOMMIT\n"
+    assert read_rules(text).left == [f"-A INPUT {rule}: {reason}"]
+    assert accepts(text, "10.0.0.1", "tcp", 80) and not accepts(text, "10.0.0.1", "tcp", 81)
+
+
+def test_a_chain_with_capital_letters_is_a_chain() -> None:
+    chain = ":KUBE-FIREWALL - [0:0]\n-A INPUT -j KUBE-FIREWALL\n-A KUBE-FIREWALL -p tcp -j ACCEPT\n"
+    text = f"*filter\n:INPUT DROP [0:0]\n{chain}"
+    assert accepts(text, "10.0.0.1", "tcp", 1) and not accepts(text, "10.0.0.1", "udp", 1)
+
+
+def nft(*exprs: dict[str, Any], policy: str = "drop") -> str:
+    chain = {"family": "inet", "table": "t", "name": "in", "hook": "input", "prio": 0, "policy": policy}
+    rule = {"family": "inet", "table": "t", "chain": "in", "expr": list(exprs)}
+    return json.dumps({"nftables": [{"metainfo": {}}, {"chain": chain}, {"rule": rule}]})
+
+
+@pytest.mark.parametrize(
+    "expr,reason",
+    [
+        ({"limit": {"rate": 3, "per": "second"}}, "limit"),
+        ({"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth1"}}, "interface eth1"),
+        (
+            {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "192.0.2.1"}},
+            '{"payload":{"protocol":"ip","field":"daddr"}}',
+        ),
+    ],
+)
+def test_what_nftables_has_beyond_a_port_file_is_left(expr: dict[str, Any], reason: str) -> None:
+    read = read_rules(nft(expr, {"accept": None}))
+    assert [line.endswith(f": {reason}") for line in read.left] == [True]
+    assert read.accepted == []
+
+
+def test_our_own_tables_are_not_imported() -> None:
+    text = nft({"accept": None}).replace('"table": "t"', '"table": "hpc_ports"')
+    assert read_rules(text).left == []
+    assert accepts(text, "10.0.0.1", "tcp", 1)
+
+
+@pytest.mark.parametrize("text", ["", "table inet t {}", "{}", "{", '{"nftables": 1', "*nat\nCOMMIT\n"])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected the output of"):
+        read_rules(text)
