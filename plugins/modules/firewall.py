@@ -275,7 +275,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux import conntrack
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import own_addresses, shared_interfaces
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, is_named, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.container_warnings import (
     KernelViews,
@@ -299,14 +299,12 @@ ARGUMENTS = {
     "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
 _TOO_WIDE = (
-    "Restricted egress does not apply on {0}: its name matches firewall_container_interfaces, but it leads to other "
-    "hosts. List only interfaces of containers in firewall_container_interfaces of this host."
+    "{0} leads to other hosts, but its name is one of an interface of containers: {1}. List only interfaces of "
+    "containers in firewall_container_interfaces and firewall_filtered_containers of this host."
 )
-_CUT_OFF = (
-    "Packets that this host forwards to {0} are dropped: its name matches firewall_filtered_containers, but it leads "
-    "to other hosts. List only interfaces of containers in firewall_filtered_containers of this host; [] filters no "
-    "forwarded packets."
-)
+_SERVED = "hosts behind it may ask this host for names and addresses (DNS, DHCP)"
+_UNJUDGED = "restricted egress does not apply on it"
+_CUT_OFF = "packets that this host forwards to it from others are dropped"
 _MOST_INTERFACES = 100
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -393,13 +391,19 @@ def _ephemeral_ports() -> dict[str, str]:
 
 def _too_wide(backend: str, policy: dict[str, Any]) -> list[str]:
     """Return a warning for each interface that has the name of a container interface, but leads to other hosts."""
-    judged = backend == "nftables" and policy["egress"] == "restricted"
-    lists = (
-        (_TOO_WIDE, policy.get("container_interfaces", []) if judged else []),
-        (_CUT_OFF, policy.get("filtered_containers", [])),
+    own, filtered = policy.get("container_interfaces", []), policy.get("filtered_containers", [])
+    # firewalld matches their networks in place of their names, and leaves out those that lead to other hosts.
+    by_name = backend == "nftables"
+    effects = (
+        (_SERVED, [*own, *filtered] if by_name else []),
+        (_UNJUDGED, own if by_name and policy["egress"] == "restricted" else []),
+        (_CUT_OFF, filtered),
     )
     with suppress(NetlinkError):
-        return [text.format(name) for text, names in lists for name in shared_interfaces(names)]
+        return [
+            _TOO_WIDE.format(name, "; ".join(text for text, patterns in effects if is_named(name, patterns)))
+            for name in shared_interfaces([*own, *filtered] if by_name else filtered)
+        ]
     return []
 
 

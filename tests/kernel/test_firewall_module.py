@@ -416,9 +416,11 @@ def test_a_bridge_with_a_network_card_is_no_bridge_of_containers(machine: Served
     )
     try:
         result = machine.apply({**SAMPLE, "container_interfaces": ["br-*"]})
-        assert len(result["warnings"]) == 1 and "Restricted egress does not apply on br-lan: " in str(
-            result["warnings"]
-        )
+        assert len(result["warnings"]) == 1
+        for text in ("br-lan leads to other hosts", "DNS, DHCP", "restricted egress does not apply on it"):
+            assert text in str(result["warnings"])
+        assert "are dropped" not in str(result["warnings"])
+        assert "are dropped" in str(machine.apply({**SAMPLE, "filtered_containers": ["br-l*"]})["warnings"])
     finally:
         machine.host.shell("ip link delete br-lan; ip link delete card; ip link delete br-0a1b")
 
