@@ -196,9 +196,12 @@ def judged(wires: Wires, opening: Opening) -> JudgementData:
     return judgements([opening])[opening]
 
 
-def test_a_published_port_is_judged_and_what_publishes_it_is_named(pair: Pair, wires: Wires) -> None:
+@pytest.mark.parametrize("filtered", [[], ["back*"]])
+def test_a_published_port_is_judged_and_what_publishes_it_is_named(
+    pair: Pair, wires: Wires, filtered: list[str]
+) -> None:
     with pair.host.entered():
-        load_nftables(parse_policy(DATA))
+        load_nftables(parse_policy({**DATA, "filtered_containers": filtered}))
         publish([Publication(4, HOST[4], "tcp", 8080, False)])
         passing, denied = judged(wires, to_port(8080)), judged(wires, to_port(8080, DENIED))
     assert (passing["verdict"], passing["table"], passing["chain"], passing["is_ours"]) == (
@@ -211,6 +214,15 @@ def test_a_published_port_is_judged_and_what_publishes_it_is_named(pair: Pair, w
     assert (denied["verdict"], denied["chain"], denied["rule"]) == ("drop", "arriving", 'counter name "denied_in" drop')
     assert denied["notes"][0].startswith(TO_CONTAINER.format("would be"))
     assert "listening" not in passing and "listening" not in denied
+
+
+def test_where_no_rule_of_ours_judges_a_published_port_none_is_named(pair: Pair, wires: Wires) -> None:
+    with pair.host.entered():
+        load_nftables(parse_policy({**DATA, "filtered_containers": ["back*"]}))
+        publish([Publication(4, HOST[4], "tcp", 9000, False)])
+        kernel.load("insert rule inet hpc_ports prerouting tcp dport 9000 return\n")
+        found = judged(wires, to_port(9000))
+    assert (found["verdict"], found["chain"], found["rule"]) == ("accept", "prerouting", "policy accept")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ _TRANSLATES_AT = {"prerouting": -100, "output": -100, "input": 100, "postrouting
 _TRACKS_AT = -200  # priority of connection tracking, at the first hook of a packet
 _MOST = 3  # reasons listed in a message
 _POLICY = "policy "  # begins the rule of a place if the policy of a chain decides
+# The rule for what NAT sends to a container, in our chain of the hook forward.
+_JUDGED_BEFORE = "ct status dnat accept"
 _MAY_STOP = re.compile('"(?:drop|reject|queue|xt|fwd)"')
 
 
@@ -309,9 +311,10 @@ class Walker:
 def _accepting_place(trail: Trail) -> Place:
     """Return the rule that accepts a packet: of our rules the last one that judges it.
 
-    Our chain of the hook input only accepts what our chain before it has judged.
+    Our chain of the hook input only accepts what our chain before it has judged, and so does the rule for translated
+    packets in our chain of the hook forward.
     """
-    ours = [place for place in trail.accepted if place.is_ours]
+    ours = [place for place in trail.accepted if place.is_ours and place.rule != _JUDGED_BEFORE]
     judging = [
         place for place in ours if not place.rule.startswith(_POLICY) and place.chain not in ("input", "translated")
     ]
