@@ -40,7 +40,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import Ne
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import Addresses, local_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._linux.sock_diag import Socket, destroy, sockets
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, Policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.forwarded_connections import ForwardedConnection
 
 _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
@@ -90,7 +90,7 @@ def cut_connections(policy: Policy, calls: KernelCalls = KernelCalls(), pause: f
     if policy.mode == "observe":
         return CutResult((), "")
     try:
-        host = _this_host(policy, calls)
+        host = host_connections(policy.addresses, calls)
     except NetlinkError as exc:
         return CutResult((), f"Nothing was cut: cannot read the addresses of this host: {exc}.")
     chosen = denied_connections(policy, host)
@@ -102,17 +102,17 @@ def cut_connections(policy: Policy, calls: KernelCalls = KernelCalls(), pause: f
     return CutResult(tuple(sorted(done)), " ".join([*host.problems, *_failure_sentences(failed)]))
 
 
-def _this_host(policy: Policy, calls: KernelCalls) -> HostConnections:
-    """Read the state of this host, the sockets first: the policy allows every connection that is opened from now on.
+def host_connections(known: Iterable[Network] = (), calls: KernelCalls = KernelCalls()) -> HostConnections:
+    """Read the state of this host, the sockets first: its policy allows every connection that is opened from now on.
 
-    Its addresses include those that others know, which need not be bound here.
+    Its addresses include those by which others know it, which need not be bound here. Raises NetlinkError.
     """
     problems: list[str] = []
     held = (
         *_read_all(lambda: calls.sockets(TCP), _NO_SOCKETS.format("tcp"), problems),
         *_read_all(lambda: calls.sockets(UDP), _NO_SOCKETS.format("udp"), problems),
     )
-    addresses = calls.addresses().with_networks(policy.addresses)
+    addresses = calls.addresses().with_networks(known)
     return HostConnections(addresses, held, _read_all(calls.entries, _NO_ENTRIES, problems), tuple(problems))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import address_text
 
@@ -19,12 +20,26 @@ _RECEIVES = {"tcp": "0A", "udp": "07"}
 _TABLES = (("tcp", "tcp"), ("tcp", "tcp6"), ("udp", "udp"), ("udp", "udp6"))
 
 
+class BoundSocket(NamedTuple):
+    """A socket that a service is bound to. `inode` identifies it; sockets of the kernel itself have 0."""
+
+    protocol: str
+    address: str
+    port: int
+    inode: int
+
+
+def bound_sockets(folder: str = "/proc/net") -> Iterator[BoundSocket]:
+    """Yield the bound sockets in the network namespace of this process. Raises OSError."""
+    for protocol, name in _TABLES:
+        yield from _entries(protocol, _lines(f"{folder}/{name}"))
+
+
 def holders(folder: str = "/proc/net") -> Holders:
     """Return the bound addresses by protocol and port, in the network namespace of this process. Raises OSError."""
     bound: Holders = {}
-    for protocol, name in _TABLES:
-        for address, port in _entries(protocol, _lines(f"{folder}/{name}")):
-            bound.setdefault((protocol, port), set()).add(address)
+    for sock in bound_sockets(folder):
+        bound.setdefault((sock.protocol, sock.port), set()).add(sock.address)
     return bound
 
 
@@ -42,12 +57,12 @@ def _lines(path: str) -> Iterable[str]:
         return []  # a kernel without IPv6
 
 
-def _entries(protocol: str, lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+def _entries(protocol: str, lines: Iterable[str]) -> Iterator[BoundSocket]:
     for line in lines:
         fields = line.split()
         if fields[3] == _RECEIVES[protocol]:
             address, port = fields[1].split(":")
-            yield _address(address), int(port, 16)
+            yield BoundSocket(protocol, _address(address), int(port, 16), int(fields[9]))
 
 
 def _address(digits: str) -> str:

@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: audit_info
+short_description: Say who listens on a host, and which connections it has
+version_added: 0.1.0
+description:
+  - Lists the ports that processes are bound to, with their systemd units, and the connections with other hosts, by peer
+    and port. It needs no firewall on the host and no port file.
+  - Connections come from the TCP sockets and from connection tracking. Without connection tracking, UDP is missing.
+author:
+  - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.host
+  - hpc.ports.attributes.info_module
+requirements:
+  - root on the managed host
+options: {}
+seealso:
+  - module: hpc.ports.matrix_info
+  - module: hpc.ports.import_info
+"""
+
+EXAMPLES = r"""
+- name: Ask what the host does now
+  hpc.ports.audit_info:
+  become: true
+  register: audit
+
+- name: Show who listens to all addresses
+  ansible.builtin.debug:
+    msg: "{{ audit.listeners | selectattr('address', 'in', ['0.0.0.0', '::']) }}"
+"""
+
+RETURN = r"""
+listeners:
+  description: Ports that something is bound to, at most 5,000. The kernel has no process, such as for NFS.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    protocol:
+      description: V(tcp) or V(udp).
+      type: str
+    address:
+      description: The address, V(0.0.0.0) or V(::) for all.
+      type: str
+    port:
+      description: The port.
+      type: int
+    process:
+      description: The name of the process, or empty.
+      type: str
+      sample: sshd
+    unit:
+      description: Its systemd unit, or empty.
+      type: str
+      sample: ssh.service
+connections:
+  description: Connections with other hosts, by peer and port, at most 5,000 groups, the largest ones.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    direction:
+      description: V(in) if the peer opened them, or V(out).
+      type: str
+    peer:
+      description: The address of the other host.
+      type: str
+    protocol:
+      description: V(tcp), V(udp), or V(ip) for others.
+      type: str
+    port:
+      description: The port that the client connected to, or the number of the IP protocol.
+      type: int
+    count:
+      description: How many there are.
+      type: int
+connections_left_out:
+  description: Connections of further groups.
+  returned: success
+  type: int
+problems:
+  description: What could not be read, as sentences.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hpc.ports.plugins.module_utils._apply.audit import audit_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user
+from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
+
+
+def main() -> None:
+    """Return what the host does now."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    try:
+        check_user()
+        module.exit_json(**shown_result({"changed": False, **audit_of()}))
+    except HostError as exc:
+        module.fail_json(msg=shown(str(exc)))
+    except (NetlinkError, OSError) as exc:
+        module.fail_json(msg=shown(failure_text(exc)))
+
+
+if __name__ == "__main__":
+    main()
