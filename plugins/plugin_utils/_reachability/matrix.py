@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +37,8 @@ class Opening(NamedTuple):
 class OutsideOpening(NamedTuple):
     """Ports of a class of hosts that one flow opens to networks that are no addresses of hosts in the inventory.
 
-    `endpoints` are the sources of the flow with these networks.
+    `endpoints` are the sources of the flow with these networks. For what a class may open, the roles are swapped: the
+    ports are those of the networks, and `endpoints` are targets of the flow.
     """
 
     target: HostClass
@@ -49,11 +50,15 @@ class OutsideOpening(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """The classes of all hosts, and what is open to whom. Only managed hosts are targets."""
+    """The classes of all hosts, and what is open to whom. Only managed hosts are targets.
+
+    `outward` is what classes with restricted egress may open to networks with addresses of no managed host.
+    """
 
     classes: list[HostClass]
     openings: list[Opening]
     outside: list[OutsideOpening]
+    outward: Sequence[OutsideOpening] = ()
 
 
 def matrix_of(plan: Plan) -> Matrix:
@@ -66,6 +71,7 @@ def matrix_of(plan: Plan) -> Matrix:
         classes,
         [opening for target in targets for source in classes for opening in search.between(source, target)],
         [opening for target in targets for opening in search.outside(target)],
+        [opening for source in targets for opening in search.outward(source)],
     )
 
 
@@ -128,11 +134,17 @@ class _Search:
     _rules: dict[tuple[str, str], list[tuple[str, Rule]]] = field(default_factory=dict)
     _allowed: dict[tuple[str, frozenset[str]], list[PortRange]] = field(default_factory=dict)
     _addresses: list[tuple[int, int]] = field(init=False)
+    _managed: list[tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._addresses = self._numbers(self.connections.hosts)
+        self._managed = self._numbers(self.connections.managed)
+
+    def _numbers(self, hosts: Iterable[str]) -> list[tuple[int, int]]:
+        """Return the addresses of hosts as numbers, sorted."""
         both = (self.connections.reached, self.connections.comes_from)
-        texts = {address.text for by_host in both for addresses in by_host.values() for address in addresses}
-        self._addresses = sorted((network.version, network.first) for network in map(parse_network, texts))
+        texts = {address.text for host in hosts for by_host in both for address in by_host[host]}
+        return sorted((network.version, network.first) for network in map(parse_network, texts))
 
     def between(self, source: HostClass, target: HostClass) -> Iterator[Opening]:
         """Yield what the flows open between two classes. The members of one class reach each other."""
@@ -150,14 +162,20 @@ class _Search:
 
     def outside(self, target: HostClass) -> Iterator[OutsideOpening]:
         """Yield what the flows open on a class for networks outside."""
-        networks_of = self.connections.plan.policies[target.policy]["networks"]
-        for key, rule in sorted(self._rules_of(target.policy, "in"), key=lambda pair: pair[1].flow):
-            networks = tuple(network for network in networks_of[key] if not self._is_of_hosts(network))
+        return self._outside(target, "in", self._addresses)
+
+    def outward(self, source: HostClass) -> Iterator[OutsideOpening]:
+        """Yield what a class with restricted egress may open to networks with addresses of no managed host."""
+        return self._outside(source, "out", self._managed)
+
+    def _outside(self, of: HostClass, direction: str, inside: list[tuple[int, int]]) -> Iterator[OutsideOpening]:
+        networks_of = self.connections.plan.policies[of.policy]["networks"]
+        for key, rule in sorted(self._rules_of(of.policy, direction), key=lambda pair: pair[1].flow):
+            networks = tuple(network for network in networks_of[key] if not _is_of_hosts(network, inside))
             if networks:
                 services = self._services(rule.flow, rule.ports)
-                yield OutsideOpening(
-                    target, rule.flow, services, rule.ports, self._endpoints(rule.flow, networks), networks
-                )
+                endpoints = self._endpoints(rule.flow, direction, networks)
+                yield OutsideOpening(of, rule.flow, services, rule.ports, endpoints, networks)
 
     def _accepting(self, policy: str, direction: str, peer: Address) -> Iterator[Rule]:
         networks = self.connections.kinds[peer.kind].networks
@@ -188,20 +206,23 @@ class _Search:
         services = {name: plan.catalogue.services[name].ports for name in plan.flows_on[flow].services}
         return tuple(name for name, own in services.items() if common_ports(own, ranges))
 
-    def _is_of_hosts(self, network: str) -> bool:
-        """Return whether all addresses of a network are those of hosts in the inventory."""
-        parsed = parse_network(network)
-        first = bisect_left(self._addresses, (parsed.version, parsed.first))
-        after = bisect_right(self._addresses, (parsed.version, parsed.last))
-        return bool(after - first == parsed.size)
-
-    def _endpoints(self, flow: str, networks: Iterable[str]) -> tuple[str, ...]:
+    def _endpoints(self, flow: str, direction: str, networks: Iterable[str]) -> tuple[str, ...]:
+        """Return the sources of a flow, or its targets for the direction `out`, that have some of these networks."""
         book, parsed = self.connections.plan.addresses, list(map(parse_network, networks))
+        sides = self.connections.plan.flows_on[flow]
         return tuple(
             name
-            for name in self.connections.plan.flows_on[flow].sources
+            for name in (sides.sources if direction == "in" else sides.targets)
             if any(own in network or network in own for own in book.networks(name) for network in parsed)
         )
+
+
+def _is_of_hosts(network: str, addresses: list[tuple[int, int]]) -> bool:
+    """Return whether all addresses of a network are among these, which are sorted."""
+    parsed = parse_network(network)
+    first = bisect_left(addresses, (parsed.version, parsed.first))
+    after = bisect_right(addresses, (parsed.version, parsed.last))
+    return bool(after - first == parsed.size)
 
 
 def _one_of_each_kind(addresses: Iterable[Address]) -> list[Address]:
