@@ -9,22 +9,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from ansible import constants as C
-from ansible.plugins.loader import connection_loader
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.managed_hosts import managed_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.site_plan import site_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import (
-    check_play,
-    site_catalogue,
-    site_inventory,
-    without_hosts,
-)
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import PORT_FILE
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import SSH_ARGUMENTS
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import check_play, without_hosts
 
 
 class ActionModule(ControllerAction):
@@ -45,9 +37,8 @@ class ActionModule(ControllerAction):
         return _result(store, options["lint"])
 
     def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str]) -> Plan:
-        shipped = self._loader.load_from_file(str(PORT_FILE))
         try:
-            return compile_plan(site_catalogue(shipped, task_vars), site_inventory(task_vars, _ssh_settings()))
+            return site_plan(self._loader, task_vars)
         except PortFileError as exc:
             if without:
                 raise PortFileError(f"Without {listed(without)}: {exc}") from exc
@@ -69,13 +60,3 @@ def _result(store: Store, lint: bool) -> dict[str, Any]:
 
 def _told(plan: Plan) -> tuple[str, list[dict[str, Any]]]:
     return managed_text(plan), [finding._asdict() for finding in findings(plan, date.today())]
-
-
-def _ssh_settings() -> dict[str, Any]:
-    """Return the settings of ssh in ansible.cfg, the environment and the command line, by the variables that win."""
-    connection_loader.get("ssh", class_only=True)  # loads the definitions of its settings
-    names = {"ansible_port": "port", **{name: name.replace("ansible_", "", 1) for name in SSH_ARGUMENTS}}
-    return {
-        variable: C.config.get_config_value(name, plugin_type="connection", plugin_name="ssh")
-        for variable, name in names.items()
-    }
