@@ -49,6 +49,7 @@ def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None
         "Compare the plans with and without the new hosts": {"outsider"},
         "Compare the plans with and without the old hosts": {"outsider"},
         "What is left to do": {"outsider"},
+        "Audit": nodes,
         "Compile the plan": nodes,
         "Difference": nodes,
         "Explain": {"outsider"},

@@ -32,12 +32,11 @@ class Draft:
     endpoints: dict[str, Any] = field(default_factory=dict)
     flows: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, sources: IPSet, ports: Iterable[PortRange], targets: list[str], prefix: str) -> None:
-        """Add a flow from networks to endpoints."""
+    def add(self, sources: list[str], ports: Iterable[PortRange], targets: list[str], prefix: str) -> None:
+        """Add a flow from endpoints to endpoints."""
         services = self._services(merged(ports))
-        source = self._endpoint(sources)
         name = self._unused(f"{prefix}_{services[0]}", (self.flows, self.catalogue.flows))
-        self.flows[name] = {"from": [source], "to": targets, "services": services, "need": "recommended"}
+        self.flows[name] = {"from": sources, "to": targets, "services": services, "need": "recommended"}
 
     def text(self) -> str:
         """Return the entries as YAML."""
@@ -49,8 +48,6 @@ class Draft:
         # Names from Ansible carry their origin, which YAML cannot write.
         plain = json.loads(json.dumps({key: value for key, value in entries.items() if value}))
         return yaml.safe_dump(plain, sort_keys=False, width=120)
-
-    # ---- names
 
     def _services(self, ports: list[PortRange]) -> list[str]:
         """Return services that have exactly these ports together: existing ones, and one new one for the rest."""
@@ -79,7 +76,8 @@ class Draft:
         self.services[name] = {"ports": ports}
         return name
 
-    def _endpoint(self, sources: IPSet) -> str:
+    def endpoint(self, sources: IPSet) -> str:
+        """Return the name of an endpoint that has exactly these networks, a new one if there is none."""
         entry = _networks(sources)
         for known, endpoint in self.endpoints.items():
             if endpoint == entry:
@@ -132,5 +130,5 @@ def drafted(catalogue: Catalogue, regions: Iterable[Region], targets: list[str],
         sources[key] = region.sources
     draft = Draft(catalogue)
     for key in sorted(ports):
-        draft.add(sources[key], ports[key], targets, prefix)
+        draft.add([draft.endpoint(sources[key])], ports[key], targets, prefix)
     return draft

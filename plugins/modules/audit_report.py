@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: audit_report
+short_description: "Internal: compare what hosts do now with the port file"
+version_added: 0.1.0
+description:
+  - Internal. The playbook C(hpc.ports.audit) uses this module.
+  - Compares the results of M(hpc.ports.audit_info) with the plan, and drafts flows for connections that no flow allows.
+    A proposed flow names existing services and the smallest group that has all hosts of a side.
+author:
+  - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.controller
+  - hpc.ports.attributes.info_module
+  - hpc.ports.plan
+options:
+  audited:
+    description: Name of the variable in which the hosts registered M(hpc.ports.audit_info).
+    type: str
+    required: true
+  draft:
+    description: A file on the controller for the proposed entries of the port file; empty writes none.
+    type: path
+    default: ""
+notes:
+  - Run it once for all hosts, with C(run_once).
+seealso:
+  - module: hpc.ports.audit_info
+"""
+
+EXAMPLES = r"""
+- name: Compile the plan
+  hpc.ports.plan_info:
+  run_once: true
+  register: plan
+
+- name: Ask each host what it does now
+  hpc.ports.audit_info:
+  become: true
+  register: audit_host
+
+- name: Report
+  hpc.ports.audit_report:
+    plan: "{{ plan.key }}"
+    audited: audit_host
+  run_once: true
+"""
+
+RETURN = r"""
+lines:
+  description: The lines that the module shows.
+  returned: success
+  type: list
+  elements: str
+draft:
+  description: The proposed entries of the port file, as YAML.
+  returned: success
+  type: str
+denied:
+  description: Connections that no flow allows, by direction, protocol and port, with their hosts and peers.
+  returned: success
+  type: list
+  elements: dict
+unreached:
+  description: Ports on which hosts listen for others, and that no flow opens.
+  returned: success
+  type: list
+  elements: dict
+unserved:
+  description: Flows that open ports of hosts on which nothing listens. Flows with broad services are left out.
+  returned: success
+  type: list
+  elements: dict
+silent:
+  description: Why nothing is known of a host, by host.
+  returned: success
+  type: dict
+"""
+
+# Implemented by the action plugin of the same name, on the controller.

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of an audit as text, and a draft of the flows that its connections need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import Denied, Findings
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.names import Names, shortened
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
+from netaddr import IPSet
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+_PREFIX = "seen"
+
+
+def lines(plan: Plan, findings: Findings) -> list[str]:
+    """Return the findings for a screen."""
+    names = Names(plan)
+    parts = (
+        ("Connections that no flow allows:", [_denied_text(names, item) for item in findings.denied]),
+        (
+            "Listeners that no flow reaches:",
+            [
+                f"{names.text(item.hosts)}: {item.port}/{item.protocol}"
+                + (f", {item.listener}" if item.listener else "")
+                for item in findings.unreached
+            ],
+        ),
+        (
+            "Flows without a listener:",
+            [f"{names.text(item.hosts)}: {item.flow} ({shortened(item.ports)})" for item in findings.unserved],
+        ),
+    )
+    return [line for title, texts in parts for line in (title, *(f"  {text}" for text in texts or ["none"]), "")]
+
+
+def _denied_text(names: Names, item: Denied) -> str:
+    hosts, strangers = names.hosts(item.peers)
+    peers = ", ".join(filter(None, [names.text(hosts) if hosts else "", shortened(strangers)]))
+    word = "from" if item.direction == "in" else "to"
+    number = "1 connection" if item.number == 1 else f"{item.number} connections"
+    by = f"; {', '.join(item.listeners)} listens" if item.listeners else ""
+    return f"{names.text(item.hosts)}: {item.port}/{item.protocol} {word} {peers}, {number}{by}"
+
+
+def proposed(plan: Plan, findings: Findings, asked: Collection[str]) -> Draft:
+    """Return the flows that the denied connections need. `asked` are the hosts that have answered.
+
+    A connection between two of them is in the findings of both: that of the target counts.
+    """
+    names, draft = Names(plan), Draft(plan.catalogue)
+    for item in findings.denied:
+        hosts, strangers = names.hosts(item.peers)
+        if item.direction == "out":
+            hosts = [host for host in hosts if host not in asked]
+        ends = [_endpoints(plan, names, draft, item.hosts, []), _endpoints(plan, names, draft, hosts, strangers)]
+        sources, targets = ends if item.direction == "out" else ends[::-1]
+        if sources and targets:
+            draft.add(sources, [PortRange(item.protocol, item.port, item.port)], targets, _PREFIX)
+    return draft
+
+
+def _endpoints(plan: Plan, names: Names, draft: Draft, hosts: Collection[str], addresses: Collection[str]) -> list[str]:
+    """Return endpoints for hosts and addresses: the smallest group of the hosts, or else their addresses."""
+    group = names.group(hosts)
+    own = [] if group or not hosts else plan.addresses.host_networks(list(hosts))
+    networks = IPSet([*own, *addresses])
+    return [*([group] if group else []), *([draft.endpoint(networks)] if networks.size else [])]
