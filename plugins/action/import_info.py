@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import Read
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.firewalld import read_firewalld
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import drafted
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.sources import read_rules
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
@@ -52,10 +54,10 @@ class ActionModule(ControllerAction):
 
 def _read(path: str) -> Read:
     try:
-        return read_rules(Path(path).read_text(encoding="utf-8"))
+        return read_firewalld(Path(path)) if Path(path).is_dir() else read_rules(Path(path).read_text(encoding="utf-8"))
     except OSError as exc:
         raise PortFileError(f"Cannot read {path}: {exc.strerror}. Set import_files.") from None
-    except ValueError as exc:
+    except (ValueError, ParseError) as exc:
         raise PortFileError(f"Invalid {path}: {exc}.") from None
 
 

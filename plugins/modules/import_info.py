@@ -29,6 +29,8 @@ options:
     description:
       - Files on the controller with rules of one host. Each is the output of C(nft -j list ruleset), C(iptables-save)
         or C(ip6tables-save), or C(/etc/ufw/user.rules) or C(/etc/ufw/user6.rules).
+      - A folder with copies of C(etc/firewalld) and C(usr/lib/firewalld) has the zones of firewalld. The default zone
+        decides about all packets that are from no source of another zone; other zones of interfaces are listed.
     type: list
     elements: path
     required: true
