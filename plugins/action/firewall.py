@@ -26,6 +26,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
     with_answer,
     with_name,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.diffs import shown_once
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import (
     known_addresses,
     unknown_warnings,
@@ -48,6 +49,10 @@ class ActionModule(ActionBase):
             raise type(exc)(with_batches(shown(str(exc).strip()), task_vars or {})) from None
         if result.get("failed") and not result.get("missing_packages"):
             result["msg"] = with_batches(str(result.get("msg", "")), task_vars or {})
+        if self._task.diff and result.get("diff"):
+            host = (task_vars or {})["inventory_hostname"]
+            run = Store(C.DEFAULT_LOCAL_TMP, "run")  # for all plans of the run
+            result["diff"] = shown_once(result["diff"], host, partial(run.first, "diff", host))
         return result
 
     def _result(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:

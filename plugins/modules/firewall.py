@@ -45,7 +45,10 @@ attributes:
     details: Stops just before the change is applied. The result and the diff are those of the real run.
   diff_mode:
     support: full
-    details: Shows each object that differs, one address per line.
+    details:
+      - Shows each object that differs, one address per line. An object with the same difference on several hosts is
+        shown for the first one, and named for the others.
+      - The rules of a new file for the next boot are not shown again. They are those of the new chains.
 requirements:
   - nft 0.9.8 or later, and if it runs firewalld 0.9 or later (before 1.0 with the program ipset), on the managed host
 options:

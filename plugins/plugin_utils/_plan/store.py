@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from hashlib import sha256
@@ -94,6 +94,15 @@ class Store:
                 file.write(f"{amount}\n")
             amounts = list(map(int, path.read_text(encoding="utf-8").split()))
         return len(amounts), sum(amounts)
+
+    def first(self, name: str, owner: str, keys: Iterable[str]) -> dict[str, str]:
+        """Return, for each key, the first owner that asked for it under this name in the run."""
+        path = self._folder / f"{name}-first"
+        with self.lock():
+            owners = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            found = {key: owners.setdefault(key, owner) for key in keys}
+            path.write_text(json.dumps(owners), encoding="utf-8")
+        return found
 
     def plan(self) -> Any:
         """Return the complete plan. `policy` is faster for the policy of one host."""

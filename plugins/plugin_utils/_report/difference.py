@@ -171,7 +171,7 @@ def _hosts_that(one: str, several: str, hosts: Sequence[str]) -> list[str]:
 
 
 def named_hosts(
-    hosts: Sequence[str], groups: Mapping[str, Sequence[str]], marks: Mapping[str, str] | None = None
+    hosts: Sequence[str], groups: Mapping[str, Collection[str]], marks: Mapping[str, str] | None = None
 ) -> str:
     """Return the names of a few hosts; of many, the group that has just these, or the first names and their number."""
     if len(hosts) > _SHOWN:
@@ -185,17 +185,18 @@ def named_hosts(
 
 
 def ports_text(ports: Sequence[PortRange]) -> str:
-    """Return the first few ports, and how many more there are."""
-    return _shortened(_texts(ports))
+    """Return the first few ports, as in the port file, and how many more there are."""
+    return shortened(_texts(ports))
 
 
 def networks_text(endpoints: Sequence[str], networks: Sequence[str]) -> str:
     """Return the names of endpoints with their networks; the networks alone if no endpoint has them."""
-    text = _shortened(networks)
+    text = shortened(networks)
     return f"{', '.join(endpoints)} ({text})" if endpoints else text
 
 
-def _shortened(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 

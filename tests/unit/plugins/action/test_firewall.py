@@ -74,6 +74,7 @@ def ran(
     *answers: Any,
     check_mode: bool = False,
     host: str = "n1",
+    diff: bool = False,
     play: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def ran(
                 raise found
             return dict(found)
 
-    task = SimpleNamespace(args=arguments or {"plan": "key"}, check_mode=check_mode, async_val=0, diff=False)
+    task = SimpleNamespace(args=arguments or {"plan": "key"}, check_mode=check_mode, async_val=0, diff=diff)
     action = Action.__new__(Action)
     action._task, action._connection = task, Connection()
     action._supports_check_mode = action._supports_async = True
@@ -233,6 +234,15 @@ def test_results_of_a_host_are_escaped(sent: list[tuple[str, dict[str, Any]]]) -
     assert result["diff"] == {"before": "d\\x9b\n", "after": "e\n"}
     with pytest.raises(AnsibleConnectionFailure, match=r"^Denied: \\x1b\[2J\\nok: n2$"):
         ran(sent, AnsibleConnectionFailure("Denied: \x1b[2J\nok: n2\r\n"), state="absent")
+
+
+def test_with_diff_hosts_with_the_same_difference_show_it_once(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    answer = {"changed": True, "diff": {"before": "", "after": "chain input:\n    accept\n"}}
+    assert ran(sent, answer, diff=True)["diff"] == answer["diff"]
+    told = ran(sent, answer, host="n2", diff=True, state="absent")["diff"]
+    assert told == [{"prepared": "n2: chain input as shown for n1.\n"}]
+    # Without --diff, nobody has seen it.
+    assert ran(sent, answer, host="n3", diff=False, state="absent")["diff"] == answer["diff"]
 
 
 def test_state_absent_needs_no_plan(sent: list[tuple[str, dict[str, Any]]]) -> None:
