@@ -25,6 +25,7 @@ class ActionModule(ControllerAction):
     ARGUMENTS = {
         **plan_arguments("plan"),
         "files": {"type": "list", "elements": "path", "required": True},
+        "interfaces": {"type": "list", "elements": "str", "default": []},
         "to": {"type": "list", "elements": "str", "required": True},
         "draft": {"type": "path", "default": ""},
     }
@@ -35,7 +36,7 @@ class ActionModule(ControllerAction):
         for name in options["to"]:
             if name not in catalogue.endpoints and name not in task_vars["groups"]:
                 raise invalid("import_to", name, "a group of the inventory or an endpoint of the port file")
-        reads = {path: _read(path) for path in options["files"]}
+        reads = {path: _read(path, options["interfaces"]) for path in options["files"]}
         regions = [region for read in reads.values() for region in read.accepted]
         draft = drafted(catalogue, regions, options["to"])
         left = [f"{path}: {line}" for path, read in reads.items() for line in read.left]
@@ -52,9 +53,11 @@ class ActionModule(ControllerAction):
         }
 
 
-def _read(path: str) -> Read:
+def _read(path: str, interfaces: list[str]) -> Read:
     try:
-        return read_firewalld(Path(path)) if Path(path).is_dir() else read_rules(Path(path).read_text(encoding="utf-8"))
+        if Path(path).is_dir():
+            return read_firewalld(Path(path), interfaces)
+        return read_rules(Path(path).read_text(encoding="utf-8"), interfaces)
     except OSError as exc:
         raise PortFileError(f"Cannot read {path}: {exc.strerror}. Set import_files.") from None
     except (ValueError, ParseError) as exc:

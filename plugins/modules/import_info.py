@@ -34,6 +34,13 @@ options:
     type: list
     elements: path
     required: true
+  interfaces:
+    description:
+      - The interfaces by which other hosts reach the host, such as V(eth0). A rule for one of them is read as a rule
+        for all packets. A rule for any other interface is listed and not drafted.
+    type: list
+    elements: str
+    default: []
   to:
     description: The groups or endpoints that the flows lead to - those of the host.
     type: list

@@ -8,7 +8,8 @@ The policies of this collection accept replies, loopback and ICMP anyway, so the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Decision, Region, minus_all
@@ -35,6 +36,32 @@ class Read(NamedTuple):
     left: list[str]
 
 
+class Chains(Mapping[str, Sequence[Rule]]):
+    """Chains by name, each parsed when it is first used: rules that no packet to this host meets are no problem."""
+
+    def __init__(self, names: Iterable[str], parse: Callable[[str], list[Rule]]) -> None:
+        self._names, self._parse = list(names), parse
+        self._parsed: dict[str, list[Rule]] = {}
+
+    def __getitem__(self, name: str) -> Sequence[Rule]:
+        """Return the rules of a chain."""
+        if name not in self._parsed:
+            self._parsed[name] = self._parse(name)
+        return self._parsed[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a chain of this name, without parsing it."""
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Return the number of chains."""
+        return len(self._names)
+
+
 def decisions(
     chains: Mapping[str, Sequence[Rule]], chain: str, region: Region, path: tuple[str, ...] = ()
 ) -> Iterator[Decision]:
@@ -49,6 +76,16 @@ def decisions(
                 yield from decisions(chains, rule.chain, piece, (*path, chain))
         if rule.verdict in (RETURN, GOTO):
             gone += pieces
+
+
+def is_any(pattern: str, interfaces: Collection[str]) -> bool:
+    """Return whether packets from other hosts come in on an interface that a rule names, such as `eth0` or `ens*`.
+
+    `interfaces` are those by which the host is reached. Raises Unreadable for any other interface.
+    """
+    if not any(fnmatchcase(name, pattern) for name in interfaces):
+        raise Unreadable(f"interface {pattern}")
+    return True
 
 
 def opens_by_flags(mask: set[str], wanted: set[str]) -> bool:

@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read the zones of firewalld (firewalld.zone(5), firewalld.richlanguage(5)) from a copy of its folders.
 
-A zone with sources decides about them. The default zone decides about all other packets, because the interfaces of
-other zones cannot be expressed.
+A zone with sources decides about them. The zone of the interfaces by which the host is reached, or else the default
+zone, decides about all other packets, because interfaces cannot be expressed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -36,9 +36,12 @@ _DECIDES = ("accept", "drop", "reject")
 _SILENT = ("log", "nflog", "audit")
 
 
-def read_firewalld(folder: Path) -> Read:
-    """Return what the zones accept. Raises ValueError if the folder has no zones."""
-    reader = _Reader([folder / name for name in _FOLDERS if (folder / name).is_dir()])
+def read_firewalld(folder: Path, interfaces: Collection[str] = ()) -> Read:
+    """Return what the zones accept. Raises ValueError if the folder has no zones.
+
+    `interfaces` are those by which other hosts reach this one: their zone decides about all packets.
+    """
+    reader = _Reader([folder / name for name in _FOLDERS if (folder / name).is_dir()], interfaces)
     zones = reader.files("zones")
     if not zones:
         raise ValueError(f"got {folder}, expected a folder with etc/firewalld and usr/lib/firewalld of a host")
@@ -49,6 +52,7 @@ def read_firewalld(folder: Path) -> Read:
 @dataclass
 class _Reader:
     folders: list[Path]
+    interfaces: Collection[str]
     left: list[str] = field(default_factory=list)
 
     def files(self, kind: str) -> dict[str, Path]:
@@ -61,8 +65,8 @@ class _Reader:
 
     def decisions(self, zones: dict[str, Path]) -> Iterator[Decision]:
         """Yield what all zones decide, in order."""
-        default = self._default_zone()
         parsed = {name: ElementTree.parse(path).getroot() for name, path in zones.items()}
+        default = self._zone_of_all(parsed)
         for name, zone in parsed.items():
             sources = self._sources(name, zone)
             if sources.size:
@@ -76,6 +80,16 @@ class _Reader:
         self.left += [f"policy {name}" for name in self.files("policies") if not name.startswith(_NOT_OF_THE_SITE)]
         if any((folder / "direct.xml").exists() for folder in self.folders):
             self.left.append("direct.xml: direct rules")
+
+    def _zone_of_all(self, zones: Mapping[str, Element]) -> str:
+        """Return the zone of the interfaces by which the host is reached, or else the default zone."""
+        named = [
+            name
+            for name, zone in zones.items()
+            for interface in zone.findall("interface")
+            if interface.get("name") in self.interfaces
+        ]
+        return named[0] if named else self._default_zone()
 
     def _default_zone(self) -> str:
         for folder in self.folders:

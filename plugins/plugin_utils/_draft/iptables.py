@@ -13,7 +13,12 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, common_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
+    ALWAYS_ACCEPTED,
+    EVERYTHING,
+    PortRange,
+    common_ports,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     ACCEPT,
     DROP,
@@ -21,13 +26,15 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     JUMP,
     PASS,
     RETURN,
+    Chains,
     Read,
     Rule,
     Unreadable,
     decisions,
+    is_any,
     opens_by_flags,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_ports
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_number, protocol_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Decision, Region, accepted
 from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
 
@@ -43,8 +50,10 @@ _SILENT = {"--comment", "--reject-with", "--log-prefix", "--log-level", "--nflog
 _SILENT_FLAGS = {"--log-tcp-options", "--log-ip-options", "--log-uid", "--log-tcp-sequence"}
 
 
-def read_iptables(text: str, version: int, root: str = "INPUT") -> Read:
+def read_iptables(text: str, version: int, root: str = "INPUT", interfaces: Collection[str] = ()) -> Read:
     """Return what the rules of a chain accept. `version` is 4 or 6: the program that saved them.
+
+    `interfaces` are those by which other hosts reach this one: a rule for one of them is a rule for all packets.
 
     Raises ValueError if the text has no such chain.
     """
@@ -53,7 +62,7 @@ def read_iptables(text: str, version: int, root: str = "INPUT") -> Read:
         raise ValueError(f"got no chain {root} in the table filter, expected the output of iptables-save")
     sources = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version == version])
     left: list[str] = []
-    parsed = {name: list(_rules(name, chains, left)) for name in chains}
+    parsed = Chains(chains, lambda name: list(_rules(name, chains, left, interfaces)))
     policy = policies.get(root, "-")
     if policy == "ACCEPT":
         left.append(f"{root} has the policy ACCEPT: it accepts whatever no rule drops.")
@@ -61,11 +70,13 @@ def read_iptables(text: str, version: int, root: str = "INPUT") -> Read:
     return Read(accepted([*decisions(parsed, root, whole), Decision(whole, policy == "ACCEPT")]), left)
 
 
-def _rules(chain: str, chains: Mapping[str, Sequence[str]], left: list[str]) -> Iterator[Rule]:
+def _rules(
+    chain: str, chains: Mapping[str, Sequence[str]], left: list[str], interfaces: Collection[str]
+) -> Iterator[Rule]:
     """Yield the rules of a chain, and note those that cannot be read."""
     for text in chains[chain]:
         try:
-            yield _rule(shlex.split(text), chains)
+            yield _rule(shlex.split(text), chains, interfaces)
         except Unreadable as exc:
             left.append(f"-A {chain} {text}: {exc}")
 
@@ -88,17 +99,17 @@ def _chains(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
     return chains, policies
 
 
-def _rule(words: Sequence[str], chains: Collection[str]) -> Rule:
+def _rule(words: Sequence[str], chains: Collection[str], interfaces: Collection[str]) -> Rule:
     """Return a rule. Raises Unreadable."""
-    parser = _Parser(list(words))
+    parser = _Parser(list(words), interfaces)
     parser.parse()
     target = parser.target
     verdict = PASS if target in ("", *_PASSING) else _VERDICTS.get(target) or (GOTO if parser.is_goto else JUMP)
     if verdict in (JUMP, GOTO) and target not in chains:
         raise Unreadable(f"the target {target}")
     region = parser.region()
-    # Reasons matter only for a rule that decides.
-    if parser.reasons and verdict != PASS:
+    # Reasons matter only for a rule that decides about packets of interest.
+    if parser.reasons and verdict != PASS and not parser.is_irrelevant:
         raise Unreadable(", ".join(parser.reasons))
     return Rule(region, verdict, target if verdict in (JUMP, GOTO) else "")
 
@@ -108,6 +119,7 @@ class _Parser:
     """Reads the options of a rule, each with the `!` before it."""
 
     words: list[str]
+    interfaces: Collection[str]
     sources: IPSet = ANYWHERE
     protocol: str = ""
     ports: list[PortRange] = field(default_factory=list)
@@ -198,8 +210,11 @@ class _Parser:
     def _interface(self, value: str, negated: bool) -> None:
         if value == "lo":
             self.matches_nothing |= not negated
-        else:
-            self.reasons.append("{}-i {}".format("! " if negated else "", value))
+            return
+        try:
+            self.matches_nothing |= is_any(value.replace("+", "*"), self.interfaces) == negated
+        except Unreadable as exc:
+            self.reasons.append(str(exc))
 
     def _state(self, value: str, negated: bool) -> None:
         self.matches_nothing |= bool(_OPENING_STATES & set(value.split(","))) == negated
@@ -213,6 +228,11 @@ class _Parser:
     def _type(self, value: str, negated: bool) -> None:
         key = "addrtype --dst-type" if self.match == "addrtype" else "pkttype --pkt-type"
         self.matches_nothing |= bool(_TYPES[key] & set(value.split(","))) == negated
+
+    @property
+    def is_irrelevant(self) -> bool:
+        """Return whether the rule matches no opening packet, or only ICMP and IGMP."""
+        return self.matches_nothing or protocol_number(self.protocol) in ALWAYS_ACCEPTED
 
     def region(self) -> Region:
         """Return what the rule matches."""

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLES
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, common_ports, without
@@ -18,10 +18,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     GOTO,
     JUMP,
     RETURN,
+    Chains,
     Read,
     Rule,
     Unreadable,
     decisions,
+    is_any,
     opens_by_flags,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_ports
@@ -38,13 +40,16 @@ _TCP = Region(ANYWHERE, (PortRange("tcp", 0, 65535),))
 _IS = {"state": {"new"}, "pkttype": {"host", "unicast"}, "fib": {"local"}}
 
 
-def read_nftables(text: str) -> Read:
-    """Return what is accepted. A packet has to be accepted by every base chain. Raises ValueError for other text."""
+def read_nftables(text: str, interfaces: Collection[str] = ()) -> Read:
+    """Return what is accepted. A packet has to be accepted by every base chain. Raises ValueError for other text.
+
+    `interfaces` are those by which other hosts reach this one: a rule for one of them is a rule for all packets.
+    """
     try:
         objects = json.loads(text)["nftables"]
     except (ValueError, KeyError, TypeError) as exc:
         raise ValueError("got no JSON of nftables, expected the output of nft -j list ruleset") from exc
-    reader = _Reader(objects)
+    reader = _Reader(objects, interfaces)
     regions = [ALL]
     for table, chain in reader.bases():
         found = reader.accepted(table, chain)
@@ -55,6 +60,7 @@ def read_nftables(text: str) -> Read:
 @dataclass
 class _Reader:
     objects: list[dict[str, Any]]
+    interfaces: Collection[str]
     left: list[str] = field(default_factory=list)
 
     def bases(self) -> list[tuple[tuple[str, str], dict[str, Any]]]:
@@ -70,12 +76,8 @@ class _Reader:
 
     def accepted(self, table: tuple[str, str], chain: Mapping[str, Any]) -> list[Region]:
         """Return what a base chain accepts; it does not judge the other families."""
-        chains: dict[str, list[Rule]] = {
-            item["name"]: [] for item in self._all("chain") if (item["family"], item["table"]) == table
-        }
-        for rule in self._all("rule"):
-            if (rule["family"], rule["table"]) == table:
-                chains[rule["chain"]] += self._rules(table, rule)
+        names = [item["name"] for item in self._all("chain") if (item["family"], item["table"]) == table]
+        chains = Chains(names, lambda name: self._rules_of(table, name))
         own = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version in _FAMILIES[table[0]]])
         judged = Region(own, EVERYTHING)
         if chain.get("policy", "accept") == "accept":
@@ -84,6 +86,14 @@ class _Reader:
         rest = ANYWHERE - own
         others = [Region(rest, EVERYTHING)] if rest.size else []
         return [*accepted([*decisions(chains, chain["name"], judged), end]), *others]
+
+    def _rules_of(self, table: tuple[str, str], chain: str) -> list[Rule]:
+        return [
+            parsed
+            for rule in self._all("rule")
+            if (rule["family"], rule["table"], rule["chain"]) == (*table, chain)
+            for parsed in self._rules(table, rule)
+        ]
 
     def _rules(self, table: tuple[str, str], rule: Mapping[str, Any]) -> list[Rule]:
         """Return what a rule does; several rules for a verdict map."""
@@ -94,32 +104,39 @@ class _Reader:
             if (item["family"], item["table"]) == table
         }
         try:
-            return list(_parsed(rule["expr"], sets))
+            return list(_parsed(rule["expr"], _Values(sets, self.interfaces)))
         except Unreadable as exc:
             text = json.dumps(rule["expr"], separators=(",", ":"))
             self.left.append(f"{' '.join(table)} {rule['chain']} {text}: {exc}")
             return []
 
 
+class _Values(NamedTuple):
+    """The elements of the sets and maps of a table, and the interfaces by which the host is reached."""
+
+    sets: Mapping[str, list[Any]]
+    interfaces: Collection[str]
+
+
 def _is_foreign(chain: Mapping[str, Any]) -> bool:
     return f"{chain['family']} {chain['table']}" not in TABLES
 
 
-def _parsed(expr: Iterable[Mapping[str, Any]], sets: Mapping[str, list[Any]]) -> Iterator[Rule]:
+def _parsed(expr: Iterable[Mapping[str, Any]], values: _Values) -> Iterator[Rule]:
     """Yield the rules of the statements of one rule. Raises Unreadable if a rule that decides cannot be expressed."""
     region, problems = ALL, []
     for statement in expr:
         (kind, value), *_rest = statement.items()
         if kind == "match":
             try:
-                region = region.common(_matched(value["left"], value["right"], value["op"], sets))
+                region = region.common(_matched(value["left"], value["right"], value["op"], values))
             except Unreadable as exc:
                 problems.append(str(exc))
         elif kind in _VERDICTS or kind == "vmap":
             if problems:
                 raise Unreadable(", ".join(problems))
             if kind == "vmap":
-                yield from _mapped(region, value, sets)
+                yield from _mapped(region, value, values)
             else:
                 yield Rule(region, _VERDICTS[kind], _chain(kind, value))
         elif kind not in _SILENT:
@@ -130,29 +147,32 @@ def _chain(kind: str, value: Any) -> str:
     return value["target"] if kind in ("jump", "goto") else ""
 
 
-def _mapped(region: Region, value: Mapping[str, Any], sets: Mapping[str, list[Any]]) -> Iterator[Rule]:
-    for key, verdict in _members(value["data"], sets):
+def _mapped(region: Region, value: Mapping[str, Any], values: _Values) -> Iterator[Rule]:
+    for key, verdict in _members(value["data"], values):
         ((kind, target),) = verdict.items()
         if kind != "continue":
-            yield Rule(region.common(_matched(value["key"], key, "==", sets)), _VERDICTS[kind], _chain(kind, target))
+            yield Rule(region.common(_matched(value["key"], key, "==", values)), _VERDICTS[kind], _chain(kind, target))
 
 
-def _members(right: Any, sets: Mapping[str, list[Any]]) -> list[Any]:
+def _members(right: Any, values: _Values) -> list[Any]:
     """Return the elements of a set, or the single value."""
     if isinstance(right, str) and right.startswith("@"):
-        return [item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item for item in sets[right[1:]]]
+        return [
+            item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item
+            for item in values.sets[right[1:]]
+        ]
     if isinstance(right, dict) and "set" in right:
         return right["set"] if isinstance(right["set"], list) else [right["set"]]
     return right if isinstance(right, list) else [right]
 
 
-def _matched(left: Any, right: Any, op: str, sets: Mapping[str, list[Any]]) -> Region:
+def _matched(left: Any, right: Any, op: str, values: _Values) -> Region:
     """Return the region of a match. Raises Unreadable."""
     kind = _kind(left)
     if kind in _IS or kind in ("iif", "flags"):
         whole = _TCP if kind == "flags" else ALL
-        return whole if _holds(kind, left, right, sets) == (op != "!=") else _NOTHING
-    members = _members(right, sets)
+        return whole if _holds(kind, left, right, values) == (op != "!=") else _NOTHING
+    members = _members(right, values)
     if kind in ("saddr", "saddr6"):
         own = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version == (6 if kind[-1] == "6" else 4)])
         named = _addresses(members)
@@ -194,13 +214,11 @@ def _kind(left: Any) -> str:
     raise Unreadable(json.dumps(left, separators=(",", ":")))
 
 
-def _holds(kind: str, left: Any, right: Any, sets: Mapping[str, list[Any]]) -> bool:
+def _holds(kind: str, left: Any, right: Any, values: _Values) -> bool:
     """Return whether an opening packet to this host has one of the values. Raises Unreadable for an interface."""
-    members = {str(member) for member in _members(right, sets)}
+    members = {str(member) for member in _members(right, values)}
     if kind == "iif":
-        if members != {"lo"}:
-            raise Unreadable("interface " + ", ".join(sorted(members)))
-        return False
+        return any(is_any(member, values.interfaces) for member in members - {"lo"})
     if kind == "flags":
         mask, wanted = ({word.upper() for word in _words(side)} for side in (left["&"][1], right))
         return opens_by_flags(mask, wanted)

@@ -15,11 +15,18 @@ _NUMBERS = {
 }
 
 
+def protocol_number(name: str) -> int:
+    """Return the number of a protocol, 0 for all protocols, -1 for an unknown one."""
+    if name in ("", "all"):
+        return 0
+    return _NUMBERS.get(name.lower(), int(name) if name.isdigit() else -1)
+
+
 def protocol_ports(name: str) -> tuple[PortRange, ...]:
     """Return all ports of a protocol; none if every host accepts it anyway. Raises Unreadable for an unknown name."""
-    if name in ("", "all", "0"):
+    number = protocol_number(name)
+    if not number:
         return EVERYTHING
-    number = _NUMBERS.get(name.lower()) or (int(name) if name.isdigit() else -1)
     if number in (6, 17):
         return (PortRange("tcp" if number == 6 else "udp", 0, 65535),)
     if number in ALWAYS_ACCEPTED:

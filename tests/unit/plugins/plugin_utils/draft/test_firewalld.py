@@ -118,6 +118,12 @@ def test_zones_of_interfaces_and_policies_are_left(tmp_path: Path) -> None:
     ]
 
 
+def test_the_zone_of_the_interface_by_which_the_host_is_reached_decides(tmp_path: Path) -> None:
+    folder = copied(tmp_path, public="", dmz='<interface name="eth1"/><service name="ssh"/>')
+    read = read_firewalld(folder, ["eth1"])
+    assert (read.left, len(read.accepted)) == ([], 1)
+
+
 def test_a_folder_without_zones_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a folder with etc/firewalld"):
         read_firewalld(tmp_path)

@@ -73,7 +73,7 @@ def test_the_limit_of_ufw_is_left() -> None:
 @pytest.mark.parametrize(
     "rule,reason",
     [
-        ("-i eth1 -p tcp --dport 22 -j ACCEPT", "-i eth1"),
+        ("-i eth1 -p tcp --dport 22 -j ACCEPT", "interface eth1"),
         ("-d 192.0.2.1/32 -j ACCEPT", "-d 192.0.2.1/32"),
         ("-m set --match-set friends src -j ACCEPT", "--match-set friends src"),
         ("-p tcp --sport 20 -j ACCEPT", "--sport 20"),
@@ -86,6 +86,24 @@ def test_what_a_port_file_cannot_express_is_left(rule: str, reason: str) -> None
     text = f"*filter\n:INPUT DROP [0:0]\n-A INPUT {rule}\n-A INPUT -p tcp --dport 80 -j ACCEPT\nCOMMIT\n"
     assert read_rules(text).left == [f"-A INPUT {rule}: {reason}"]
     assert accepts(text, "10.0.0.1", "tcp", 80) and not accepts(text, "10.0.0.1", "tcp", 81)
+
+
+@pytest.mark.parametrize(
+    "match,passes", [("-i eth0", True), ("-i eth+", True), ("! -i eth0", False), ("! -i lo", True), ("-i lo", False)]
+)
+def test_an_interface_by_which_the_host_is_reached_is_any(match: str, passes: bool) -> None:
+    text = f"*filter\n:INPUT DROP [0:0]\n-A INPUT {match} -p tcp -j ACCEPT\nCOMMIT\n"
+    read = read_rules(text, ["eth0"])
+    assert (read.left, bool(read.accepted)) == ([], passes)
+
+
+@pytest.mark.parametrize(
+    "operator,name,passes", [("==", "eth0", True), ("==", "eth*", True), ("!=", "eth0", False), ("!=", "lo", True)]
+)
+def test_an_interface_of_nftables_by_which_the_host_is_reached_is_any(operator: str, name: str, passes: bool) -> None:
+    match = {"op": operator, "left": {"meta": {"key": "iifname"}}, "right": name}
+    read = read_rules(nft({"match": match}, {"accept": None}), ["eth0"])
+    assert (read.left, bool(read.accepted)) == ([], passes)
 
 
 def test_a_chain_with_capital_letters_is_a_chain() -> None:
@@ -127,3 +145,9 @@ def test_our_own_tables_are_not_imported() -> None:
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected the output of"):
         read_rules(text)
+
+
+def test_rules_that_no_packet_of_interest_meets_are_no_problem() -> None:
+    chain = "-A DOCKER-USER -m conntrack --ctorigdstport 25 -j RETURN\n-A INPUT -p icmp --icmp-type any -j ACCEPT\n"
+    rules = f":DOCKER-USER - [0:0]\n{chain}-A INPUT -i lo -d 10.0.0.1/32 -j ACCEPT\n"
+    assert read_rules(f"*filter\n:INPUT DROP [0:0]\n{rules}COMMIT\n").left == []
