@@ -128,12 +128,13 @@ def _in_folder(text: str, sources: Sequence[str]) -> EarlierState:
 
 
 def _sources(sources: Sequence[str], root: Path, other: Path) -> tuple[list[str], Path, Path, list[str]]:
-    found, unchanged = [], []
+    found: list[str] = []
+    unchanged: list[str] = []
     for source in sources:
         there = _moved(_resolved(Path(source)), root, other) if _is_path(source) else None
-        found.append(str(there) if there and there.exists() else source)
-        if found[-1] == source and _is_path(source):
-            unchanged.append(source)
+        exists = bool(there and there.exists())
+        found.append(str(there) if exists else source)
+        unchanged += [source] if _is_path(source) and not exists else []
     return found, root, other, unchanged
 
 

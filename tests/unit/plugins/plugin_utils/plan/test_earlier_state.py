@@ -71,6 +71,12 @@ def test_a_folder_is_a_copy_of_the_inventory_or_of_a_folder_that_contains_it(sit
         assert state.counterpart(str(site / "playbooks")) == str(tmp_path / "whole" / "playbooks")
 
 
+def test_the_present_folder_itself_is_a_state(site: Path, tmp_path: Path) -> None:
+    source = str(site / "inventories/big")
+    with earlier_state(source, [source], str(tmp_path)) as state:
+        assert (state.sources, state.unchanged) == ([source], [])
+
+
 def test_a_name_of_a_ref_and_of_a_folder_is_refused(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(site)
     (site / "v1").mkdir()
