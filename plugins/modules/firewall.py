@@ -286,7 +286,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.container_warni
     filtered_interfaces,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import unopened_warnings
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import ends_of, unopened_warnings
 
 ARGUMENTS = {
     "plan": {"type": "str"},
@@ -352,6 +352,7 @@ def _result(module: AnsibleModule, outcome: FirewallResult, others: OtherRules |
     result = {"backend": outcome.change.backend, **outcome.change.described()}
     if others:
         result["other_rules"] = {name: list(rules) for name, rules in others._asdict().items()}
+        result["other_rules"]["published"] = ends_of(others.published)
         result.update(_ephemeral_ports())
         # For the action plugin, which knows the plan.
         result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])

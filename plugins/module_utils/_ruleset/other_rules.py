@@ -34,7 +34,7 @@ class OtherRules(NamedTuple):
 
     dropping     chains that may drop traffic
     bypassing    traffic that the flows do not cover: forwarded, or taken before all rules
-    published    ports that they translate, such as `8080/tcp`; of a range the first and the last
+    published    ports that they translate, such as `8080/tcp` or `8000-8010/tcp`
     translating  chains that translate incoming traffic
     """
 
@@ -255,10 +255,10 @@ def _ports_of_jump(node: _Node, rule: str) -> list[str]:
 
 
 def _ports_of_rule(rule: str) -> Iterator[str]:
-    """Yield the ports of TCP and UDP that a rule is for; of a range the first and the last."""
+    """Yield the ports and ranges of TCP and UDP that a rule is for."""
     match = _PORT.search(rule)
     if match and match[1] in ("tcp", "udp"):
-        yield from (f"{number}/{match[1]}" for number in re.findall(r"\d+", match[2]))
+        yield from (f"{ports}/{match[1]}" for ports in re.findall(r"\d+(?:-\d+)?", match[2]))
 
 
 def _ignore_counting_rules(nodes: Mapping[str, _Node]) -> None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import conntrack
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import ConntrackEntry
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, covers_port
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_policy_ports, without
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules
 
 # Returns the tracked connections, such as `conntrack.entries`. Raises NetlinkError and OSError.
 Entries = Callable[[], Iterable[ConntrackEntry]]
 
 _MOST_PORTS, _MOST_USERS, _MOST_CHAINS = 20, 5, 3
+_MOST_ENDS = 1000
 _PROTOCOLS = {conntrack.TCP: "tcp", conntrack.UDP: "udp"}
 _UNOPENED = (
     "Rules of other programs publish ports that no flow opens: {0}. The policy {1} connections to them, except on "
@@ -32,13 +33,13 @@ _UNOPENED = (
 
 def unopened_warnings(others: OtherRules, policy: Policy, entries: Entries = conntrack.entries) -> list[str]:
     """Return a warning if other programs publish ports that the policy opens to nobody."""
-    ports = [port for port in others.published if not _is_opened(policy, port)]
+    ports = _unopened(others.published, policy)
     if not ports:
         return []
     users = _users(ports, entries)
-    texts = [f"{port} (in use by {listed(users[port], _MOST_USERS)})" if port in users else port for port in ports]
     # Ports in use first, because somebody will miss them.
-    texts.sort(key=lambda text: " " not in text)
+    texts = [f"{port} (in use by {listed(users[port], _MOST_USERS)})" for port in sorted(users)]
+    texts += map(str, without(ports, users))
     return [
         _UNOPENED.format(
             listed(texts, _MOST_PORTS),
@@ -48,25 +49,34 @@ def unopened_warnings(others: OtherRules, policy: Policy, entries: Entries = con
     ]
 
 
-def _is_opened(policy: Policy, port: str) -> bool:
-    published = parse_ports(port)
-    packet = Packet("in", published.protocol, "", published.first)
-    return any(rule.direction == "in" and covers_port(rule, packet) for rule in policy.rules)
+def _unopened(published: Iterable[str], policy: Policy) -> list[PortRange]:
+    """Return the published ports that the policy opens to nobody, as the fewest ranges."""
+    opened = [ports for rule in policy.rules if rule.direction == "in" for ports in rule.ports]
+    return without(map(parse_policy_ports, published), opened)
 
 
-def _users(ports: Collection[str], entries: Entries) -> dict[str, list[str]]:
+def _users(ports: Collection[PortRange], entries: Entries) -> dict[PortRange, list[str]]:
     """Return by port the peers whose connections to the port are translated now; none if they cannot be read."""
-    users: dict[str, set[str]] = defaultdict(set)
+    users: dict[PortRange, set[str]] = defaultdict(set)
+    # Of very many connections, most are to a few ports.
+    is_wanted = lru_cache(maxsize=None)(lambda port: any(some.covers(port.protocol, port.first) for some in ports))
     try:
         for entry in entries():
             there, back = entry.there, entry.back
-            port = f"{there.target_port}/{_PROTOCOLS.get(there.protocol, '')}"
+            port = PortRange(_PROTOCOLS.get(there.protocol, ""), there.target_port, there.target_port)
             is_translated = (there.target, there.target_port) != (back.source, back.source_port)
-            if port in ports and is_translated and not entry.is_over and not _is_loopback(there.source):
+            if is_translated and not entry.is_over and not _is_loopback(there.source) and is_wanted(port):
                 users[port].add(there.source)
     except (NetlinkError, OSError):
         return {}
     return {port: sorted(peers) for port, peers in users.items()}
+
+
+def ends_of(published: Iterable[str]) -> list[str]:
+    """Return the published ports; of a range, the first and the last."""
+    ranges = map(parse_policy_ports, published)
+    ends = dict.fromkeys(f"{port}/{ports.protocol}" for ports in ranges for port in (ports.first, ports.last))
+    return list(ends)[:_MOST_ENDS]
 
 
 def _is_loopback(address: str) -> bool:

@@ -230,7 +230,7 @@ UFW_FOUND = {
     "0.9.8": OtherRules(
         (INPUT + "drops or queues or rejects by 4 rules (first 'udp dport 98 counter queue num 3')",),
         (),
-        ("8080/tcp", "1000/tcp", "2000/tcp", "2010/tcp", "81/tcp"),
+        ("8080/tcp", "1000/tcp", "2000-2010/tcp", "81/tcp"),
         (
             NAT + "translates 8080/tcp to 172.17.0.2:80, 1000,2000-2010/tcp to 172.17.0.4, 81/tcp to port 8081 of this "
             "host",
@@ -589,7 +589,8 @@ def test_rules_that_translate_no_incoming_traffic(rule: str) -> None:
     [
         ("tcp dport 8080 counter dnat to 172.17.0.2:80", ("8080/tcp",)),
         ("tcp dport { 83, 84 } dnat ip6 to fd00::5", ("83/tcp", "84/tcp")),
-        ("udp dport 1000-2000 counter redirect to :53", ("1000/udp", "2000/udp")),
+        ("udp dport 1000-2000 counter redirect to :53", ("1000-2000/udp",)),
+        ("tcp dport { 85, 90-95 } dnat to 10.0.0.5", ("85/tcp", "90-95/tcp")),
         ('tcp dport 87 counter xt target "DNAT"', ("87/tcp",)),
         ("ip daddr 127.0.0.1 tcp dport 8080 dnat to 172.17.0.2:80", ()),
         ("ip6 daddr ::1 tcp dport 8080 dnat to [fd00::2]:80", ()),
