@@ -277,7 +277,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import
 from ansible_collections.hpc.ports.plugins.module_utils._linux import conntrack
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError, failure_text
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import own_addresses, shared_interfaces
+from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import (
+    other_bridges,
+    own_addresses,
+    shared_interfaces,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyError, is_named, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.container_warnings import (
@@ -286,7 +290,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.container_warni
     filtered_interfaces,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import ends_of, unopened_warnings
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import (
+    ends_of,
+    listed,
+    unopened_warnings,
+)
 
 ARGUMENTS = {
     "plan": {"type": "str"},
@@ -308,6 +316,11 @@ _TOO_WIDE = (
 _SERVED = "hosts behind it may ask this host for names and addresses (DNS, DHCP)"
 _UNJUDGED = "restricted egress does not apply on it"
 _CUT_OFF = "packets that this host forwards to it from others are dropped"
+_UNFILTERED = (
+    "Forwarded packets of {0} are not filtered: only containers or guests are behind it, but its name is not in "
+    "firewall_filtered_containers. Add it there and to firewall_container_interfaces of this host, or, to leave it as "
+    "it is, to firewall_container_interfaces alone."
+)
 _MOST_INTERFACES = 100
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -377,7 +390,7 @@ def _warnings(module: AnsibleModule, change: Change, others: OtherRules) -> list
         if change.procedure
         else []
     )
-    return [*warnings_of(others), *unopened, *containers, *_too_wide(change.backend, data)]
+    return [*warnings_of(others), *unopened, *containers, *_too_wide(change.backend, data), *_unfiltered(data)]
 
 
 def _filtered_interfaces(policy: dict[str, Any]) -> dict[str, list[str]]:
@@ -408,6 +421,16 @@ def _too_wide(backend: str, policy: dict[str, Any]) -> list[str]:
             _TOO_WIDE.format(name, "; ".join(text for text, patterns in effects if is_named(name, patterns)))
             for name in shared_interfaces([*own, *filtered] if by_name else filtered)
         ]
+    return []
+
+
+def _unfiltered(policy: dict[str, Any]) -> list[str]:
+    """Return a warning for bridges of containers that no variable names; none where nothing is filtered at all."""
+    filtered = policy.get("filtered_containers", [])
+    named = [*filtered, *policy.get("container_interfaces", []), *policy["trusted_interfaces"]]
+    with suppress(NetlinkError):
+        bridges = other_bridges(named) if filtered else []
+        return [_UNFILTERED.format(listed(bridges, _MOST_INTERFACES))] if bridges else []
     return []
 
 

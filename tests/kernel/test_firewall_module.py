@@ -425,6 +425,22 @@ def test_a_bridge_with_a_network_card_is_no_bridge_of_containers(machine: Served
         machine.host.shell("ip link delete br-lan; ip link delete card; ip link delete br-0a1b")
 
 
+def test_a_bridge_of_containers_that_no_variable_names_is_told(machine: Served) -> None:
+    """As of a network of Docker with a name of its own for the bridge."""
+    machine.host.shell(
+        "for name in foo0 docker0; do ip link add $name type bridge; ip link add v$name type veth peer name p$name\n"
+        "ip link set v$name master $name; done; ip link add empty0 type bridge"
+    )
+    try:
+        policy = {**SAMPLE, "filtered_containers": ["docker*"]}
+        [warning] = [text for text in machine.apply(policy, check=True)["warnings"] if "are not filtered" in str(text)]
+        assert "Forwarded packets of foo0 are not filtered" in str(warning)
+        for more in ({"container_interfaces": ["foo0"]}, {"trusted_interfaces": ["foo*"]}, {"filtered_containers": []}):
+            assert "are not filtered" not in str(machine.apply({**policy, **more}, check=True).get("warnings"))
+    finally:
+        machine.host.shell("for name in foo0 docker0 empty0 vfoo0 vdocker0; do ip link delete $name; done")
+
+
 def test_other_rules_are_told_by_name_on_every_run(machine: Machine) -> None:
     machine.nft(OTHER_TABLES)
     for check in (True, False, False):

@@ -124,6 +124,20 @@ def shared_interfaces(patterns: Iterable[str], request: Ask = ask) -> list[str]:
     )
 
 
+def other_bridges(patterns: Iterable[str], request: Ask = ask) -> list[str]:
+    """Return the bridges with ports of containers or guests alone whose names match none of the patterns.
+
+    Raises NetlinkError.
+    """
+    names, links = tuple(patterns), dict(links_here(request))
+    masters = {link.master for link in links.values()}
+    return sorted(
+        link.name
+        for index, link in links.items()
+        if link.kind == "bridge" and index in masters and _leads_inside(index, links) and not is_named(link.name, names)
+    )
+
+
 def _leads_outside(index: int, links: dict[int, Link]) -> bool:
     return links[index].kind not in _GUESTS and not _leads_inside(index, links)
 
