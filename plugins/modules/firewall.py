@@ -293,7 +293,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules imp
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import (
     ends_of,
     listed,
-    unopened_warnings,
+    published_warnings,
 )
 
 ARGUMENTS = {
@@ -383,7 +383,7 @@ def _warnings(module: AnsibleModule, change: Change, others: OtherRules) -> list
     data, policy = module.params["policy"], parse_policy(module.params["policy"])
     # Both read the tracked connections, which may be many.
     entries = lru_cache(maxsize=None)(lambda: tuple(conntrack.entries()))
-    unopened = unopened_warnings(others, policy, entries) if others.published else []
+    unopened = published_warnings(others, policy, entries) if others.published else []
     is_new = not any(name.endswith("chain forward") for name in change.running)
     containers = (
         container_warnings(policy, is_new, module.check_mode, module.params["cut_established"], KernelViews(entries))

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules, other_rules, warnings_of
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import unopened_warnings
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import published_warnings
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.packets import Opening
@@ -288,7 +288,7 @@ def test_only_without_our_table_a_published_port_is_open_to_all(host: Machine) -
 def unopened(machine: Machine, data: dict[str, Any]) -> list[str]:
     """Return the warning of published ports that no flow opens."""
     with machine.host.entered():
-        return unopened_warnings(other_rules(), parse_policy(data))
+        return published_warnings(other_rules(), parse_policy(data))
 
 
 def test_who_uses_a_published_port_is_named_before_the_first_run(machine: Machine) -> None:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import conntrack
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import ConntrackEntry
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_policy_ports, without
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
+    PortRange,
+    common_ports,
+    parse_policy_ports,
+    without,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules
 
 # Returns the tracked connections, such as `conntrack.entries`. Raises NetlinkError and OSError.
@@ -31,15 +37,44 @@ _UNOPENED = (
 )
 
 
-def unopened_warnings(others: OtherRules, policy: Policy, entries: Entries = conntrack.entries) -> list[str]:
-    """Return a warning if other programs publish ports that the policy opens to nobody."""
-    ports = _unopened(others.published, policy)
-    if not ports:
-        return []
-    users = _users(ports, entries)
+_STRANGERS = (
+    "Peers that no flow allows use published ports of this host: {0}. They cannot connect again, "
+    "except on trusted interfaces. If they are wanted, add them to a flow with the port."
+)
+
+
+def published_warnings(others: OtherRules, policy: Policy, entries: Entries = conntrack.entries) -> list[str]:
+    """Return a warning of published ports that the policy opens to nobody, and one of peers that it does not allow."""
+    users = _users(list(map(parse_policy_ports, others.published)), entries)
+    unopened = _unopened(others.published, policy)
+    closed = {port: peers for port, peers in users.items() if common_ports([port], unopened)}
+    strangers = {
+        port: denied
+        for port, peers in users.items()
+        for denied in [[peer for peer in peers if not _is_allowed(policy, port, peer)]]
+        if denied and port not in closed
+    }
+    return [
+        *(_unopened_warning(others, policy, unopened, closed) if unopened else []),
+        *([_STRANGERS.format(listed(_in_use(strangers), _MOST_PORTS))] if strangers else []),
+    ]
+
+
+def _is_allowed(policy: Policy, port: PortRange, peer: str) -> bool:
+    """Return whether a flow allows the peer to use the port. The interface is not known, so none is trusted."""
+    packet = Packet("in", port.protocol, peer, port.first, interface="")
+    return evaluate(policy._replace(mode="enforce"), packet).passes
+
+
+def _in_use(users: Mapping[PortRange, Sequence[str]]) -> list[str]:
+    return [f"{port} (in use by {listed(users[port], _MOST_USERS)})" for port in sorted(users)]
+
+
+def _unopened_warning(
+    others: OtherRules, policy: Policy, ports: Sequence[PortRange], users: Mapping[PortRange, Sequence[str]]
+) -> list[str]:
     # Ports in use first, because somebody will miss them.
-    texts = [f"{port} (in use by {listed(users[port], _MOST_USERS)})" for port in sorted(users)]
-    texts += map(str, without(ports, users))
+    texts = [*_in_use(users), *map(str, without(ports, users))]
     return [
         _UNOPENED.format(
             listed(texts, _MOST_PORTS),

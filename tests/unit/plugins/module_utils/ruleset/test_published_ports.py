@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_rules import OtherRules
-from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import ends_of, unopened_warnings
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports import ends_of, published_warnings
 from ansible_collections.hpc.ports.tests.support.samples import policy
 
 DATA = policy(
@@ -41,7 +41,7 @@ def connection(port: int, source: str = "10.0.0.7", protocol: int = 6, **more: A
 
 def warnings(*ports: str, entries: tuple[ConntrackEntry, ...] = (), mode: str = "enforce") -> list[str]:
     found = OtherRules(published=ports, translating=(NAT,))
-    return unopened_warnings(found, POLICY._replace(mode=mode), lambda: entries)
+    return published_warnings(found, POLICY._replace(mode=mode), lambda: entries)
 
 
 def test_ports_that_a_flow_opens_to_somebody_are_no_reason() -> None:
@@ -69,11 +69,22 @@ def test_who_uses_them_now_is_named_first() -> None:
     )
 
 
+def test_peers_that_the_flow_of_a_port_does_not_allow_are_named() -> None:
+    users = (connection(8080, "10.9.9.9"), connection(8080, "192.0.2.9"), connection(3000, "192.0.2.9"))
+    assert warnings("8080/tcp", entries=users) == [
+        "Peers that no flow allows use published ports of this host: 8080/tcp (in use by 192.0.2.9). They cannot "
+        "connect again, except on trusted interfaces. If they are wanted, add them to a flow with the port."
+    ]
+    both = warnings("3000/tcp", "8080/tcp", entries=users)
+    assert [text[:5] for text in both] == ["Rules", "Peers"] and "3000/tcp" not in both[1]
+    assert warnings("8080/tcp", entries=users[:1]) == []
+
+
 def test_connections_that_cannot_be_read_are_left_out() -> None:
     def refused() -> Iterator[ConntrackEntry]:
         raise NetlinkError("Operation not permitted")
 
-    assert len(unopened_warnings(OtherRules(published=("1/tcp",)), POLICY, refused)) == 1
+    assert len(published_warnings(OtherRules(published=("1/tcp",)), POLICY, refused)) == 1
 
 
 def test_of_ranges_the_ports_that_no_flow_opens_are_named_and_who_uses_them() -> None:
