@@ -11,15 +11,18 @@ backend refused to mend, and what went wrong.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, views
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, observed, views
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.restore import restoring_script
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import version
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
@@ -46,6 +49,7 @@ def main() -> None:
         found.transition(f"{first} to {second}", policies[first], policies[second])
     for case, (script, _objects) in BY_NFT.items():
         found.mending(case, script)
+    found.recording()
     print(json.dumps({"version": run(["nft", "--version"]).split()[1], **vars(found)}))
 
 
@@ -84,6 +88,65 @@ class Check:
             self.failures += [f"{case}: {text}" for text in problems(policy)]
         except RuntimeError as exc:
             self.refusals[case] = str(exc)
+
+    def recording(self) -> None:
+        """Have records, apply other flows, undo that, mend the table, and enforce."""
+        policy = parse_policy(SAMPLE)._replace(mode="observe")
+        apply(policy)
+        before = running_state()
+        kernel.load(_RECORDS)
+        self._expect("seen as drift", running_state() == before)
+        self._expect("cannot be read", recorded() == RECORDED)
+        for what, act in (
+            ("other flows", lambda: apply(policy._replace(rules=policy.rules[:2]))),
+            ("undone", lambda: kernel.load(restoring_script(running_state())) if COUNTS else None),
+            ("loaded from the file", lambda: kernel.load(nftables.script_of(nftables.ruleset_of(policy)))),
+            ("another chain", lambda: kernel.load(BY_NFT["a chain at no hook"][0] + "\n")),
+            ("mended", lambda: apply(policy)),
+        ):
+            act()
+            self._expect(what, recorded() == RECORDED)
+        kernel.load(restoring_script(running_state()))
+        self._expect("undone by an old nft", recorded() == (RECORDED if COUNTS else []))
+        self._expect("begun anew", observed.observed(0).seconds is not None)
+        apply(policy._replace(mode="enforce"))
+        self._expect("enforced", not observed.observed(9).records and "set observed_since" not in running_state())
+
+    def _expect(self, what: str, holds: bool) -> None:
+        self.failures += [] if holds else [f"records: {what}"]
+
+
+# One of each kind of set.
+_ELEMENTS = (
+    "in_v4 { 10.0.0.1 . tcp . 22 counter packets 5 bytes 300 expires 29d }",
+    "in_v6 { fd64::1 . udp . 53 counter packets 6 bytes 300 expires 28d }",
+    "out_ip_v4 { 10.0.0.1 . 112 counter packets 7 bytes 300 expires 27d }",
+    "out_ip_v6 { fd64::1 . 253 counter packets 8 bytes 300 expires 26d }",
+)
+# An older nft crashes when it loads an element with a counter.
+COUNTS = version(run) >= (1, 0, 6)
+_RECORDS = "".join(
+    f"add element {names.TABLE} observed_{element}\n"
+    for element in (_ELEMENTS if COUNTS else [re.sub("counter packets . bytes 300 ", "", text) for text in _ELEMENTS])
+)
+RECORDED = [
+    (*key, packets if COUNTS else 0, days)
+    for key, packets, days in (
+        (("in", "10.0.0.1", "tcp", 22), 5, 1),
+        (("in", "fd64::1", "udp", 53), 6, 2),
+        (("out", "10.0.0.1", "ip", 112), 7, 3),
+        (("out", "fd64::1", "ip", 253), 8, 4),
+    )
+]
+
+
+def recorded() -> list[tuple[str, str, str, int, int, int]]:
+    """Return the records, with the days since the last packet."""
+    found = observed.observed(9).records
+    return [
+        (record.direction, record.peer, record.protocol, record.port, record.packets, record.last_seconds // 86400)
+        for record in found
+    ]
 
 
 def running_state() -> State:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.observed import observed
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.availability import (
@@ -229,6 +230,27 @@ def test_no_outgoing_packet_is_lost_as_egress_is_restricted_and_opened(machine: 
     ways = ways_between(machine, *ends)
     with none_lost(machine):
         switch(machine, ways, TIMES)
+
+
+@pytest.mark.parametrize("modes", [("observe", "enforce"), ("observe", "observe")], ids=" and ".join)
+def test_no_outgoing_packet_is_lost_as_the_mode_changes_or_what_is_observed(
+    machine: Machine, modes: tuple[str, str]
+) -> None:
+    """Where both observe, no flow allows the packets, and each is counted."""
+    allowed = (ALLOWED,) if "enforce" in modes else ()
+    other = ("out", "dns", ["53/udp"], (f"{PEER[4]}/32",))
+    ends = [
+        policy(SSH, *allowed, *more, egress="restricted", mode=mode, interfaces=MANY)
+        for mode, more in zip(modes, ((), (other,)))
+    ]
+    ways = ways_between(machine, *ends)
+    with none_lost(machine):
+        switch(machine, ways, TIMES)
+    if not allowed:
+        with machine.host.entered():
+            found = observed(9)
+        assert [record[:5] for record in found.records] == [("out", PEER[4], "", "ip", 253)]
+        assert found.records[0].packets + found.unrecorded["out"] == machine.counted("denied_out") >= 50 * TIMES
 
 
 def test_no_outgoing_packet_is_lost_as_the_first_ruleset_comes(machine: Machine) -> None:

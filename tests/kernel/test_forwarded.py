@@ -13,6 +13,7 @@ from typing import Callable, NamedTuple
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.observed import observed
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import (
     Ruleset,
     ruleset_beside_firewalld,
@@ -213,14 +214,19 @@ def test_pings_leave_but_do_not_enter(pair: Pair, links: Links) -> None:
         assert not reaches(links.entering, DENIED, CONTAINER[4], 1, "ip")
 
 
-def test_observe_counts_what_enforce_would_drop(pair: Pair, links: Links) -> None:
+def test_observe_counts_and_records_what_enforce_would_drop(pair: Pair, links: Links) -> None:
     with pair.host.entered():
         load(parse_policy({**DATA, "mode": "observe"}))
         assert reaches(links.leaving, CONTAINER[4], DENIED, 80)
         assert reaches(links.entering, DENIED, CONTAINER[4], 80)
         listing = pair.host.shell("nft list counters table inet hpc_ports")
+        found = observed(9).records
     assert "counter denied_out {\n\t\tpackets 1 " in listing
     assert "counter denied_forward {\n\t\tpackets 1 " in listing
+    assert sorted(record[:6] for record in found) == [
+        ("forward", DENIED, CONTAINER[4], "tcp", 80, 1),
+        ("forward", CONTAINER[4], DENIED, "tcp", 80, 1),
+    ]
 
 
 @pytest.mark.parametrize("compiled", [ruleset_of, ruleset_beside_firewalld])

@@ -18,9 +18,9 @@ GOLDEN = ROOT / "tests" / "unit" / "golden"
 def test_a_golden_ruleset_loads_into_an_empty_table_and_over_itself(pair: Pair, name: str) -> None:
     script = str(GOLDEN / f"{name}.nft")
     pair.host.run("nft", "-f", script)
-    listing = pair.host.shell("nft list ruleset")
+    listing = pair.host.shell("nft -s list ruleset")
     pair.host.run("nft", "-f", script)
-    assert pair.host.shell("nft list ruleset") == listing
+    assert pair.host.shell("nft -s list ruleset") == listing
 
 
 def test_the_backend_works_with_this_nft(pair: Pair) -> None:

@@ -5,23 +5,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import RECORDS
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _ELEMENTS = "elements = {"
+# The elements of a set, which no element has a brace in.
+_RECORDED = re.compile(rf"(\tset {RECORDS}\w+ {{\n(?:\t\t(?!elements)[^\n]*\n)*)\t\telements = {{[^}}]*}}\n")
+
+
+def without_records(text: str) -> str:
+    """Return the listing without what packets have recorded in observe mode."""
+    return _RECORDED.sub(r"\1", text)
 
 
 def parse_listing(text: str) -> State:
     """Return the objects in a listing of one table: sorted elements, one per line, and rules in their order.
 
-    The object `table` stands for the table itself; it has lines only when it has flags or a comment.
+    The records of observe mode have no elements. The object `table` stands for the table itself; it has lines only when
+    it has flags or a comment.
     """
     state: dict[str, tuple[str, ...]] = {"table": ()}
     body: list[str] = []
     name: str | None = None
     # nft 0.9.8 ends a counter on its last line: `packets 0 bytes 0\t}`.
-    for line in map(str.strip, text.replace("\t}\n", "\n}\n").splitlines()[1:]):
+    for line in map(str.strip, without_records(text).replace("\t}\n", "\n}\n").splitlines()[1:]):
         if name is None and line.endswith("{"):
             name, body = line[:-1].strip(), []
         elif name is not None and line == "}":

@@ -38,12 +38,14 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import 
     text,
     within,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLES, is_record
 
 # linux/netfilter/nf_tables.h.
 _CHAIN_COUNTERS = 8
 _EXPRESSIONS, _EXPRESSION_NAME = 4, 1
 _OBJECT_KIND, _OBJECT_DATA, _COUNTER = 3, 4, 1
 _SET_FLAGS, _ANONYMOUS = 3, 1
+_SET_COUNT = 20
 _HEAD = struct.Struct("=IHI")
 # The family and name of a table.
 Table = tuple[str, str]
@@ -56,7 +58,8 @@ class NoTableError(NetlinkError):
 def fingerprint(tables: Iterable[Table], is_terse: bool, request: Ask = ask) -> str:
     """Return a digest of these tables without their counters; `is_terse` leaves out the elements of named sets.
 
-    The tables are those of the network namespace of this thread. Raises NetlinkError, NoTableError for a missing table.
+    The tables are those of the network namespace of this thread. The records of observe mode are left out, as counters
+    are. Raises NetlinkError, NoTableError for a missing table.
     """
     digest = hashlib.sha256()
     for table in tables:
@@ -75,10 +78,17 @@ def _contents(table: Table, is_terse: bool, request: Ask) -> Iterator[tuple[int,
         raise NoTableError("There is no table {} {}.".format(*table))
     for kind in (GET_CHAIN, GET_RULE, GET_OBJECT, GET_FLOWTABLE, GET_SET):
         for content in _of(table, request, kind):
+            if kind == GET_SET and _is_record(table, content):
+                yield kind, {name: value for name, value in content.items() if name != _SET_COUNT}
+                continue
             yield kind, _uncounted(kind, content)
             if kind == GET_SET and (not is_terse or number("!I", content.get(_SET_FLAGS, bytes(4))) & _ANONYMOUS):
                 for elements in _of(table, request, GET_ELEMENT, text(part(content, SET))):
                     yield GET_ELEMENT, elements
+
+
+def _is_record(table: Table, content: dict[int, bytes]) -> bool:
+    return " ".join(table) in TABLES and is_record(text(part(content, SET)))
 
 
 def _of(table: Table, request: Ask, kind: int, name: str = "") -> Iterator[dict[int, bytes]]:

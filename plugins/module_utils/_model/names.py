@@ -13,6 +13,8 @@ TABLE = "inet hpc_ports"
 # Our table on a host with firewalld: what firewalld accepts unjudged, because NAT translates it.
 PUBLISHED_TABLE = "inet hpc_ports_published"
 TABLES = (TABLE, PUBLISHED_TABLE)
+# The names of sets and counters of observe mode begin so: packets fill these sets, not policies.
+RECORDS = "observed_"
 # In this table verify counts packets while it runs.
 COUNTING_TABLE = "inet hpc_ports_verify"
 # The prefix of our policies and ipsets in firewalld, and our two policies.
@@ -29,6 +31,11 @@ FOLDER = "/run/hpc-ports"
 FLOW_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,15}", re.ASCII)
 INTERFACE_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,15}|[A-Za-z0-9_.:@-]{1,14}\*", re.ASCII)
+
+
+def is_record(name: str) -> bool:
+    """Return whether a set of ours is one that packets fill in observe mode, not a policy."""
+    return name.startswith(RECORDS)
 
 
 def digest(data: object) -> str:

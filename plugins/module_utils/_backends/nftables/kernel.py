@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing, without_records
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import version
@@ -36,7 +36,7 @@ def running_state(program: Run = run, kept: ListingCache = ListingCache(), table
     """Return our table in the kernel, as `parse_listing` does; empty if it does not exist. Raises CommandError."""
     command = ["nft", "-s", "list", "table", *table.split()]
     try:
-        text = kept.text_of_table(" ".join(command), table_of(table), lambda: program(command))
+        text = kept.text_of_table(" ".join(command), table_of(table), lambda: without_records(program(command)))
         return parse_listing(text) if text else {}
     except CommandError as exc:
         if "No such file or directory" in exc.output:

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import records
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import PUBLISHED_TABLE, TABLE, digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PUBLISHED_TABLE, TABLE, digest, is_record
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     SERVED_TO_CONTAINERS,
     Network,
@@ -72,12 +73,14 @@ def ruleset_beside_firewalld(policy: Policy) -> Ruleset:
     """Return the rules for what firewalld accepts unjudged: packets that NAT translates, and packets of containers.
 
     Input judges only packets that NAT sent here from an address that is not the host's. firewalld judges all others,
-    and all packets that the host sends itself.
+    and all packets that the host sends itself. In observe mode firewalld has no policy of ours: the rules record all.
     """
-    if not policy.filtered_containers:
+    if policy.mode == "enforce" and not policy.filtered_containers:
         inward = tuple(rule for rule in policy.rules if rule.direction == "in")
         policy = policy._replace(egress="open", rules=inward)
     whole = ruleset_of(policy)
+    if policy.mode == "observe":
+        return whole._replace(table=PUBLISHED_TABLE)
     chains = {name: chain for name, chain in whole.chains.items() if name != "output"}
     judging = Chain((*_known("in", policy), _TO_TRANSLATED), "type filter hook input priority filter; policy accept;")
     return whole._replace(chains={**chains, "input": judging}, table=PUBLISHED_TABLE)
@@ -107,7 +110,11 @@ def ruleset_of(policy: Policy) -> Ruleset:
     }
     return Ruleset(
         counters=tuple(sorted(counters | _counters_of_denials(policy))),
-        sets={**_own_addresses(policy.addresses), **_sets(policy.rules, parted)},
+        sets={
+            **_own_addresses(policy.addresses),
+            **_sets(policy.rules, parted),
+            **(records.sets(_recorded(policy)) if policy.mode == "observe" else {}),
+        },
         maps={
             name: value
             for direction, segments_of_direction in cut.items()
@@ -118,8 +125,15 @@ def ruleset_of(policy: Policy) -> Ruleset:
 
 
 def _counters_of_denials(policy: Policy) -> set[str]:
-    restricted = {"denied_out"} if policy.egress == "restricted" else set()
-    return {"denied_in", *restricted, *({"denied_forward"} if policy.filtered_containers else ())}
+    directions = _recorded(policy)
+    denied = {f"denied_{direction}" for direction in directions}
+    return denied | (set(map(records.unrecorded, directions)) if policy.mode == "observe" else set())
+
+
+def _recorded(policy: Policy) -> list[str]:
+    """Return the directions in which the policy denies packets."""
+    restricted = ["out"] if policy.egress == "restricted" else []
+    return ["in", *restricted, *(["forward"] if policy.filtered_containers else [])]
 
 
 def _own_addresses(addresses: Sequence[Network]) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -238,11 +252,12 @@ def _forwarded(policy: Policy, cut: Sequence[Segment] | None) -> dict[str, Chain
 
     What NAT sends to a container was judged before NAT. Containers reach each other.
     """
-    entering = [*_on("iifname", policy.interfaces_of_containers), f'counter name "denied_forward" {_drop(policy)}']
+    entering = [*_on("iifname", policy.interfaces_of_containers), *_denial(policy, "forward")]
     chains = {_ENTERING: Chain(tuple(entering))}
     if cut is not None:
         leaving = [*_on("oifname", policy.interfaces_of_containers), _OPENS_NOTHING]
-        chains[_LEAVING] = Chain((*leaving, *_always("out", policy), *_judging(policy, "out", cut)))
+        judging_out = _judging(policy, "out", cut, recorded="forward")
+        chains[_LEAVING] = Chain((*leaving, *_always("out", policy), *judging_out))
     judging = [
         f'{name} "{interface}" jump {chain}'
         for name, chain in (("iifname", _LEAVING), ("oifname", _ENTERING))
@@ -273,8 +288,11 @@ def _drop(policy: Policy) -> str:
     return "drop" if policy.mode == "enforce" else "accept"
 
 
-def _judging(policy: Policy, direction: str, cut: Sequence[Segment]) -> list[str]:
-    """Return the rules that look up the port, accept what containers ask the host, and count and drop the rest."""
+def _judging(policy: Policy, direction: str, cut: Sequence[Segment], recorded: str = "") -> list[str]:
+    """Return the rules that look up the port, accept what containers ask the host, and count and drop the rest.
+
+    Observe mode records the rest instead, as `recorded`, which is the direction by default.
+    """
     maps = [
         f"{_MAP_KEYS[protocol]} vmap @{direction}_{protocol}"
         for protocol in _MAP_KEYS
@@ -282,7 +300,15 @@ def _judging(policy: Policy, direction: str, cut: Sequence[Segment]) -> list[str
     ]
     # These rules have no anonymous sets or maps: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
     asked = _on("iifname", policy.interfaces_of_containers, f"jump {_SERVING}") if direction == "in" else []
-    return [*maps, *asked, f'counter name "denied_{direction}" {_drop(policy)}']
+    return [*maps, *asked, *_denial(policy, direction, recorded)]
+
+
+def _denial(policy: Policy, direction: str, recorded: str = "") -> list[str]:
+    """Return the rules for the packets that the policy denies."""
+    counted = f'counter name "denied_{direction}"'
+    if policy.mode == "enforce":
+        return [counted + " drop"]
+    return [counted, *records.rules(recorded or direction)]
 
 
 def _known(direction: str, policy: Policy) -> list[str]:
@@ -320,6 +346,7 @@ def script_of(ruleset: Ruleset) -> str:
     """Return one nft transaction that fills our table with the ruleset in place, whether the table exists or not.
 
     Running objects that are not in the ruleset stay. Objects with another definition conflict with it: see `update.py`.
+    The records of observe mode stay as well.
     """
     table = ruleset.table
     lines = ["add table " + table]
@@ -336,11 +363,12 @@ def script_of(ruleset: Ruleset) -> str:
     ]
     # Do not flush the table: a packet half way through the old rules may still enter chains that the ruleset lacks.
     lines += [f"flush chain {table} {name}" for name in ruleset.chains]
-    lines += [f"flush {kind} {table} {name}" for kind, objects in kinds for name in objects]
+    lines += [f"flush {kind} {table} {name}" for kind, objects in kinds for name in objects if not is_record(name)]
     lines += [
         "add element {} {} {{ {} }}".format(table, name, ", ".join(elements))
         for kind, objects in kinds
         for name, (definition, elements) in objects.items()
+        if elements
     ]
     lines += [f"add rule {table} {name} {rule}" for name, chain in ruleset.chains.items() for rule in chain.rules]
     return as_script(lines)

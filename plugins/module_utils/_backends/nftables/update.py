@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.kernel import fixed_lines
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import is_record
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
@@ -74,8 +75,14 @@ def _clearance(running: State, wanted: State, table: str) -> str:
         for name, lines in sorted(running.items())
         if fixed_lines(name, lines) != fixed_lines(name, wanted.get(name))
     ]
-    filled = [name for name in sorted(running) if name.startswith(("set ", "map "))]
+    filled = [
+        name for name in sorted(running) if name.startswith(("set ", "map ")) and (name in gone or not _is_record(name))
+    ]
     return as_script(["flush table " + table, *_commands("flush", filled, table), *_commands("delete", gone, table)])
+
+
+def _is_record(name: str) -> bool:
+    return name.startswith("set ") and is_record(name[len("set ") :])
 
 
 def _commands(verb: str, names: Iterable[str], table: str) -> Iterator[str]:
@@ -137,6 +144,7 @@ def _preparation(ruleset: Ruleset, running: State) -> str:
             *(
                 "add element {} {} {{ {} }}".format(table, name, ", ".join(elements))
                 for kind, name, form, elements in filled
+                if elements
             ),
             *(
                 f"add rule {table} {name} {rule}"

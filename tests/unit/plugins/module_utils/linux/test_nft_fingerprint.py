@@ -114,6 +114,28 @@ def test_terse_leaves_out_the_elements_of_named_sets() -> None:
     assert printed(True, SETS=[a_set(1)], ELEMENTS=other) != printed(True, SETS=[a_set(1)])
 
 
+@pytest.mark.parametrize(
+    "table, name, differs",
+    [
+        ("hpc_ports", "observed_in_v4", False),
+        ("hpc_ports_published", "observed_since", False),
+        ("hpc_ports", "in_web_v4", True),
+        ("t", "observed_in_v4", True),
+    ],
+)
+def test_records_of_observe_mode_do_not_change_the_digest(table: str, name: str, differs: bool) -> None:
+    def printed_with(count: int, definition: int = 0) -> str:
+        kernel = {
+            TABLES: [of(number(2, 0), table=table)],
+            SETS: [of(attribute(2, name.encode() + b"\0"), number(3, definition), number(20, count), table=table)],
+            ELEMENTS: [of(attribute(3, b"10.0.0.1" * count), table=table)],
+        }
+        return fingerprint([("inet", table)], False, lambda _protocol, kind, *_rest: iter(kernel.get(kind, [])))
+
+    assert (printed_with(1) != printed_with(2)) == differs
+    assert printed_with(1, definition=0x30) != printed_with(1)
+
+
 @pytest.mark.parametrize("tables", [[], [of(table="u")], [of(family=IP)], [of(table="\ufffd")]])
 def test_a_missing_table_has_no_digest(tables: list[bytes]) -> None:
     with pytest.raises(NoTableError):

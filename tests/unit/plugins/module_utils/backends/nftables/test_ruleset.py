@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,15 +58,31 @@ def test_open_egress_has_no_output_chain_whatever_the_rules() -> None:
     assert {name for name in ruleset_of(parse_policy(data)).chains if name.startswith("out")} == set()
 
 
-def test_observe_changes_only_what_is_dropped() -> None:
+def test_observe_records_what_is_dropped_and_changes_nothing_else() -> None:
     data = golden_policy("restricted")
     observed = script_of_policy({**data, "mode": "observe"})
     enforced = script_of_policy(data).replace("policy drop", "policy accept")
     for name in ("denied_in", "denied_out"):
-        enforced = enforced.replace(f'counter name "{name}" drop', f'counter name "{name}" accept')
+        enforced = enforced.replace(f'counter name "{name}" drop', f'counter name "{name}"')
     for name in ("prerouting", "translated"):
         enforced = enforced.replace(f"add rule inet hpc_ports {name} drop\n", "")
-    assert observed == enforced
+    recording = [line for line in observed.splitlines() if re.search('@observed_|[ "]observed_|unrecorded_', line)]
+    assert [line for line in observed.splitlines() if line not in recording] == enforced.splitlines()
+    assert not [line for line in recording if line.startswith("flush")]
+
+
+@pytest.mark.parametrize("name", ["observe", "containers"])
+def test_each_set_of_records_is_filled_by_rules_that_accept(name: str) -> None:
+    found = ruleset_of(parse_policy({**golden_policy(name), "mode": "observe"}))
+    texts = [rule for chain in found.chains.values() for rule in chain.rules]
+    filled = {match[1] for match in (re.search(r"update @(\w+) .* accept$", rule) for rule in texts) if match}
+    assert filled == {name for name in found.sets if name.startswith("observed_")} - {"observed_since"}
+    denied, unrecorded = (
+        {name.partition("_")[2] for name in found.counters if name.startswith(start)}
+        for start in ("denied", "unrecorded")
+    )
+    assert denied == unrecorded
+    assert all("size " in found.sets[name][0] for name in filled)
 
 
 def test_names_do_not_depend_on_addresses_or_on_other_flows() -> None:
@@ -196,7 +213,7 @@ def test_no_rule_of_a_base_chain_has_a_set_or_map_of_its_own() -> None:
     for path in GOLDEN.glob("*.json"):
         chains = ruleset_of(parse_policy(golden_policy(path.stem))).chains
         rules = [rule for name in ("input", "output") if name in chains for rule in chains[name].rules]
-        assert not [rule for rule in rules if "{" in rule]
+        assert not [rule for rule in rules if "{" in rule and not re.search("update @observed_", rule)]
 
 
 # ---- listing to state

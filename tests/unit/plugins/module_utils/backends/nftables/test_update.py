@@ -15,11 +15,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import pars
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 
-def ruleset(egress: str = "open", **flows: str) -> Ruleset:
+def ruleset(egress: str = "open", mode: str = "enforce", **flows: str) -> Ruleset:
     """Of incoming flows, and one outgoing where that matters."""
     rules = [Rule("in", flow, (parse_ports(ports),), (ip_network("10.0.0.0/8"),)) for flow, ports in flows.items()]
     dns = [Rule("out", "dns", (parse_ports("53/udp"),), (ip_network("10.0.0.53/32"),))] if egress != "open" else []
-    return ruleset_of(Policy("enforce", egress, (), (*rules, *dns)))
+    return ruleset_of(Policy(mode, egress, (), (*rules, *dns)))
 
 
 def transactions_of(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
@@ -251,3 +251,33 @@ def test_of_a_table_with_flags_nothing_stays() -> None:
     assert transactions_from(table=("flags dormant",), chain__mine=()) == (
         "delete table inet hpc_ports\n" + script_of(WANTED),
     )
+
+
+# ---- the records of observe mode
+
+OBSERVE, OTHER = ruleset(mode="observe", web="80/tcp"), ruleset(mode="observe", web="81/tcp")
+
+
+def test_changes_do_not_touch_the_records() -> None:
+    (script,) = transactions_of(OBSERVE, OTHER)
+    assert "add set inet hpc_ports observed_in_v4 " in script
+    assert not [line for line in script.splitlines() if line.startswith(("flush", "delete")) and "observed" in line]
+    broken = {**listed(OBSERVE), "map in_tcp": ("type inet_service : verdict",)}
+    (script,) = transactions(OBSERVE, broken, listed(OBSERVE))
+    assert "flush set inet hpc_ports in_web_v4\n" in script and "flush set inet hpc_ports observed" not in script
+
+
+def test_the_sets_of_records_come_before_their_rules_and_go_after_them() -> None:
+    enforce = ruleset(web="80/tcp")
+    first, second = transactions_of(enforce, OBSERVE)
+    assert "add set inet hpc_ports observed_in_v4 " in first and "{  }" not in first + second
+    assert "add element inet hpc_ports observed_since { 0 }\n" in first
+    second, third = transactions_of(OBSERVE, enforce)
+    assert "observed" not in second and "delete set inet hpc_ports observed_in_v4\n" in third
+
+
+def test_records_of_another_form_go() -> None:
+    running = {**listed(OBSERVE), "set observed_in_v4": ("type ipv4_addr", "size 9")}
+    (script,) = transactions(OBSERVE, running, listed(OBSERVE))
+    assert "flush set inet hpc_ports observed_in_v4\n" in script
+    assert "delete set inet hpc_ports observed_in_v4\n" in script
