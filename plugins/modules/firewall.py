@@ -74,8 +74,9 @@ options:
         does not run, because that host would have the rules of both after a reboot.
       - Rules of this collection in the other backend are removed once the change is confirmed, so that a host never
         keeps both.
-      - With firewalld there is no observe mode, and no pattern of trusted interfaces. Before firewalld 1.0 there are no
-        trusted interfaces at all, and restricted egress covers only TCP, UDP, DCCP, SCTP and UDP-Lite.
+      - With firewalld there is no pattern of trusted interfaces. Before firewalld 1.0 there are no trusted interfaces
+        at all, and restricted egress covers only TCP, UDP, DCCP, SCTP and UDP-Lite. In observe mode firewalld has no
+        rules of this collection.
     type: str
     choices: [auto, nftables, firewalld]
     default: auto

@@ -41,8 +41,8 @@ options:
   backends:
     description:
       - The backends to write files for.
-      - A class whose policy firewalld cannot implement, such as a class in observe mode, has no files for firewalld; a
-        warning says so.
+      - A class whose policy firewalld cannot implement, such as one with patterns of trusted interfaces, has no files
+        for firewalld; a warning says so.
     type: list
     elements: str
     choices: [nftables, firewalld]

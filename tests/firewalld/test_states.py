@@ -205,14 +205,6 @@ def test_the_other_firewall_backend(host: Daemon) -> None:
 # ---- what a policy cannot have
 
 
-@pytest.mark.versions("1.3.3")
-def test_observe(host: Daemon) -> None:
-    assert refusal(host, policy(SSH, mode="observe")) == (
-        "firewall_mode is 'observe': firewalld has no counters for packets that it would drop. Nothing was changed. "
-        "Set firewall_mode: enforce for this host, or use the nftables backend."
-    )
-
-
 def test_trusted_interfaces(host: Daemon) -> None:
     if host.version == "0.9.3":
         assert refusal(host, policy(SSH, interfaces=("fab0", "eth9"))) == (

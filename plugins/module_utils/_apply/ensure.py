@@ -114,7 +114,8 @@ def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -
 
 
 def _closed_ruleset(name: str, policy: Policy, options: Options) -> str:
-    if options.boot_failure == "open":
+    # With firewalld, observe mode leaves the host as the site has it.
+    if options.boot_failure == "open" or (name, policy.mode) == ("firewalld", "observe"):
         return ""
     if name == "firewalld" and not options.watch:
         raise RuntimeError(

@@ -7,7 +7,7 @@ This file is copied to hosts unchanged and runs there all the time, so it import
 of Python. Its arguments are the folder of changes (see `_apply/transaction.py`), the confirmed ruleset, the file of our
 policy in firewalld, two rulesets for our table if the rules do not load, with nftables and with firewalld, and the
 confirmed ruleset of our table beside firewalld. A host has the second and perhaps the fourth, or the third, the sixth
-and perhaps the fifth.
+and perhaps the fifth. With firewalld and observe mode it has the sixth alone.
 """
 
 from __future__ import annotations
@@ -215,26 +215,41 @@ def _alone(host: WatchedHost) -> Iterator[None]:
 def put_back(host: WatchedHost, loss: Loss) -> None:
     """Reload our rules if they are gone. Raise OSError."""
     with _alone(host):
-        if not host.armed and not os.path.exists(host.ruleset) and not os.path.exists(host.policy):
+        if not host.armed and not any(map(os.path.exists, (host.ruleset, host.policy, host.published))):
             raise OSError(errno.ENOENT, "this host has no rules of ours and no file that has them", host.ruleset)
         _put_table_back(host, host.ruleset, NFTABLES, loss)
         try:
             _put_table_back(host, host.published, PUBLISHED, loss)
         finally:
-            if os.path.exists(host.policy) and (_FIREWALLDS in loss.tables or not are_loaded(FIREWALLD)):
+            if _has_policies(host) and (_FIREWALLDS in loss.tables or not are_loaded(FIREWALLD)):
                 _start_firewalld(host, loss)
         if os.path.exists(host.closed_firewalld) and not host.armed and are_loaded(NFTABLES) and are_loaded(FIREWALLD):
             _run("nft", "delete", "table", "inet", "hpc_ports")
             _say("The rules of firewalld are back. Deleted the table inet hpc_ports.")
 
 
+def _has_policies(host: WatchedHost) -> bool:
+    """Return whether firewalld should have our policies; a change to observe mode that is made has none."""
+    is_going = _is_made(host, host.published) and not os.path.exists(_staged(host.policy))
+    return os.path.exists(host.policy) and not is_going
+
+
+def _is_made(host: WatchedHost, confirmed: str) -> bool:
+    """Return whether a change awaits its confirmation that has another version of this ruleset."""
+    armed = host.armed
+    return bool(armed) and os.path.exists(os.path.join(armed, "made")) and os.path.exists(_staged(confirmed))
+
+
+def _staged(confirmed: str) -> str:
+    return "{}/.{}.new".format(*os.path.split(confirmed))
+
+
 def _put_table_back(host: WatchedHost, confirmed: str, always: Sequence[tuple[bytes, bytes]], loss: Loss) -> None:
     """Reload a table of ours if it is gone, or if a chain that judges is empty."""
     if not os.path.exists(confirmed):
         return
-    armed, staged = host.armed, "{}/.{}.new".format(*os.path.split(confirmed))
-    is_made = bool(armed) and os.path.exists(os.path.join(armed, "made")) and os.path.exists(staged)
-    ruleset = staged if is_made else confirmed
+    armed, is_made = host.armed, _is_made(host, confirmed)
+    ruleset = _staged(confirmed) if is_made else confirmed
     table, chains = always[0][0], judging_chains(always, ruleset)
     if table not in loss.tables and are_loaded(chains):
         return

@@ -147,7 +147,7 @@ def _class_files(policy: Policy, target: Target) -> tuple[FileContents, dict[str
             files = {
                 **persistence.items_of(config),
                 **_boot_files(ruleset.ruleset_beside_firewalld(policy), target, paths=persistence.PATHS.published),
-                **_watch_files(target, closed),
+                **_watch_files(target, closed if policy.mode == "enforce" else ""),
             }
             contents.update(_in_folder("firewalld", files))
         except RuntimeError as exc:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -43,7 +43,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.stat
     wanted_state,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime, backward, forward
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.records import SINCE
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_beside_firewalld
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.views import flow_views as table_views
 from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state, naming
@@ -197,10 +199,12 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     service, paths = daemon(firewalld), firewalld.paths
     networks = firewalld.container_networks
     inside = Inside(networks(policy.interfaces_of_containers), networks(policy.container_interfaces))
-    config = config_of(policy, service.abilities, inside)
+    config, enforced = (
+        config_of(policy._replace(mode=mode), service.abilities, inside) for mode in (policy.mode, "enforce")
+    )
     running, wanted = state_of(service.table), wanted_state(config)
     items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
-    names = {**persistence.flow_names(files_now, paths), **flow_names(config)}
+    names = {**persistence.flow_names(files_now, paths), **flow_names(enforced)}
     ruleset = ruleset_beside_firewalld(policy)
     table = firewalld.published.running(), firewalld.published.wanted(ruleset)
     procedure = _reload_or_calls(running, wanted, config, items, firewalld) if running != wanted else None
@@ -209,10 +213,19 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
         {**wanted, **named(table[1])},
         files_now,
         {**items, **firewalld.published.files(ruleset, paths)},
-        (flow_views(running, names), flow_views(wanted, names)),
+        (_views(running, table[0], names), _views(wanted, table[1], names)),
         joined(procedure, change_of_table(ruleset, *table)),
         firewalld,
     )
+
+
+def _views(policies: State, table: State, names: Mapping[str, str]) -> FlowViews:
+    """Return the flows of our policies; in observe mode there are none, and our table has all flows."""
+    return flow_views(policies, names) if policies or not _observes(table) else table_views(table)
+
+
+def _observes(table: State) -> bool:
+    return f"set {SINCE}" in table
 
 
 def _change(
@@ -311,7 +324,7 @@ def absent_change(firewalld: Firewalld = _HERE) -> Change:
     running = state_of(running_table(firewalld)) if runs else {}
     table = firewalld.published.running()
     present = persistence.present_state(paths)
-    views: tuple[FlowViews, FlowViews] = (flow_views(running, persistence.flow_names(present, paths)), {})
+    views: tuple[FlowViews, FlowViews] = (_views(running, table, persistence.flow_names(present, paths)), {})
     # If somebody has flushed the kernel's rules, firewalld still knows ours.
     removal = Removal(firewalld) if running or runs and present and _is_known(firewalld) else None
     if removal is not None:

@@ -197,8 +197,13 @@ class Inside(NamedTuple):
 
 
 def config_of(policy: Policy, abilities: Abilities, inside: Inside = Inside()) -> Config:
-    """Return the config for a policy. Raises RuntimeError if firewalld does not support the policy."""
+    """Return the config for a policy. Raises RuntimeError if firewalld does not support the policy.
+
+    In observe mode it is empty: our table alone records. What enforce mode would refuse is refused then as well.
+    """
     _check(policy, abilities)
+    if policy.mode == "observe":
+        return Config({}, {})
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
     parted = split_flows(policy.rules)
     ipsets = dict(_always_ipsets(policy, directions))
@@ -226,11 +231,6 @@ def _once(rules: Iterable[RichRule]) -> tuple[RichRule, ...]:
 
 
 def _check(policy: Policy, abilities: Abilities) -> None:
-    if policy.mode == "observe":
-        raise RuntimeError(
-            "firewall_mode is 'observe': firewalld has no counters for packets that it would drop. Nothing "
-            "was changed. Set firewall_mode: enforce for this host, or use the nftables backend."
-        )
     if policy.trusted_interfaces and not abilities.interface_ipsets:
         raise RuntimeError(
             "firewall_trusted_interfaces: got {}: firewalld before 1.0 cannot match interfaces in a policy. Nothing "

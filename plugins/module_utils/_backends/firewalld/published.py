@@ -7,6 +7,9 @@ The table judges all packets to the host before NAT, and the policies judge the 
 port that is not published is open if both accept, and a published one if the table does: in which order the two change
 makes no difference to what is open in neither the old nor the new rules, or in both. No policy of ours judges forwarded
 packets: the table alone judges those from and to containers.
+
+In observe mode there are no policies of ours, and the table records what both would drop. As the mode changes, the
+policies change before the table, so that a moment in between accepts what one of the modes accepts, and no more.
 """
 
 from __future__ import annotations

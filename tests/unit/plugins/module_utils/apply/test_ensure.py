@@ -273,6 +273,25 @@ def test_boot_failure_closed_needs_the_watch_with_firewalld(host: FakeHost) -> N
     assert (host.log, host.files()) == ([], [])
 
 
+@pytest.mark.parametrize(
+    "name, mode, closes",
+    [
+        ("nftables", "enforce", True),
+        ("nftables", "observe", True),
+        ("firewalld", "enforce", True),
+        ("firewalld", "observe", False),
+    ],
+)
+def test_boot_failure_closed_leaves_a_host_alone_that_firewalld_only_watches(
+    host: FakeHost, name: str, mode: str, closes: bool
+) -> None:
+    asked: list[str] = []
+    tools = host.tools._replace(watch=lambda change, is_wanted, closed: asked.append(closed) or change)  # type: ignore[func-returns-value]
+    options = Options(40, False, False, "podman", "token", watch=True, boot_failure="closed")
+    ensure_present(name, {**SAMPLE, "mode": mode}, options, True, tools)
+    assert bool(asked[0]) == closes
+
+
 def test_the_ruleset_of_a_failed_boot_accepts_only_ssh_from_the_controllers() -> None:
     least = management_policy(parse_policy(policy(SSH, WEB, mode="observe", egress="restricted")))
     assert (least.mode, least.egress, [rule.name for rule in least.rules]) == ("enforce", "open", ["in_management_ssh"])

@@ -50,7 +50,7 @@ def test_the_chains_that_judge_are_all_but_those_of_the_flows(
         is_restricted = policy.egress == "restricted"
         always = {"prerouting", "input", "translated", "arriving"}
         containers = {"forward", "entering", "serving", *({"leaving"} if is_restricted else ())} if filtered else set()
-        output = {"output"} if is_restricted and not beside else set()
+        output = {"output"} if is_restricted and not (beside and policy.mode == "enforce") else set()
         assert _judging(policy, beside, tmp_path / "ruleset.nft") == always | containers | output
 
 
@@ -69,3 +69,59 @@ def test_without_a_ruleset_the_chains_of_every_ruleset_judge(tmp_path: Path) -> 
     for text in ("", "nonsense\nadd rule inet other forward accept\n"):
         assert watch_program.judging_chains(watch_program.NFTABLES, str(path)) == tuple(sorted(watch_program.NFTABLES))
         path.write_text(text, encoding="utf-8")
+
+
+# ---- observe mode beside firewalld
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> watch_program.WatchedHost:
+    """A host with firewalld, whose table is loaded; its policies are not."""
+    found = watch_program.WatchedHost(
+        *(str(tmp_path / name) for name in ("changes", "ruleset", "policy", "closed", "closed-firewalld", "published"))
+    )
+    monkeypatch.setattr(watch_program, "are_loaded", lambda chains: b"firewalld" not in {chain[0] for chain in chains})
+    return found
+
+
+def _starts_firewalld(host: watch_program.WatchedHost, monkeypatch: pytest.MonkeyPatch) -> bool:
+    started: list[str] = []
+    monkeypatch.setattr(watch_program, "_start_firewalld", lambda host, loss: started.append(host.policy))
+    watch_program.put_back(host, watch_program.Loss())
+    return bool(started)
+
+
+def test_our_table_alone_is_enough(host: watch_program.WatchedHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match="no rules of ours"):
+        watch_program.put_back(host, watch_program.Loss())
+    Path(host.published).touch()
+    assert not _starts_firewalld(host, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "staged, is_made, starts",
+    [
+        ((), False, True),
+        (("published",), False, True),
+        (("published",), True, False),
+        (("published", "policy"), True, True),
+    ],
+)
+def test_policies_that_go_with_a_change_are_not_missed(
+    host: watch_program.WatchedHost,
+    monkeypatch: pytest.MonkeyPatch,
+    staged: tuple[str, ...],
+    is_made: bool,
+    starts: bool,
+) -> None:
+    """Their files are there until the change is confirmed."""
+    folder = Path(host.changes, "token")
+    folder.mkdir(parents=True)
+    Path(host.changes, "armed").symlink_to("token")
+    for path in (host.published, host.policy):
+        Path(path).touch()
+    for name in staged:
+        Path(host.changes).with_name(f".{name}.new").touch()
+    if is_made:
+        (folder / "made").touch()
+    assert _starts_firewalld(host, monkeypatch) == starts

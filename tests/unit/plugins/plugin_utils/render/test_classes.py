@@ -105,10 +105,17 @@ def test_the_version_of_firewalld_decides_how_egress_is_written() -> None:
 
 
 def test_what_firewalld_cannot_carry_is_left_out_and_said() -> None:
-    [item] = rendered(plan_of(n1=host("slurm_compute", number=2, mode="observe")), BOTH)
+    plan = plan_of(n1=host("slurm_compute", number=2, trusted_interfaces=["ib*"]))
+    [item] = rendered(plan, BOTH)
     assert {path.split("/")[0] for path in item.files} == {"nftables", "cloud-init.yml"}
     assert list(item.lacks) == ["firewalld"]
-    assert item.lacks["firewalld"].startswith("firewall_mode is 'observe': firewalld has no counters")
+    assert item.lacks["firewalld"].startswith("firewall_trusted_interfaces: got 'ib*'")
+
+
+def test_in_observe_mode_firewalld_has_only_our_table_and_is_never_closed() -> None:
+    [item] = rendered(plan_of(n1=host("slurm_compute", number=2, mode="observe")), BOTH._replace(boot_failure="closed"))
+    names = {path.rpartition("/")[2] for path in item.files if path.startswith("firewalld/")}
+    assert names == {"published.nft", "hpc-ports-published.service", "watch.py", "hpc-ports-watch.service"}
 
 
 def test_user_data_writes_the_files_and_starts_what_they_enable() -> None:

@@ -110,6 +110,15 @@ def test_what_runs_and_is_saved_needs_no_change(firewalld: FakeFirewalld) -> Non
     assert change.views[0] == change.views[1] != {}
 
 
+def test_observe_mode_takes_policies_and_ipsets_away_by_a_reload(firewalld: FakeFirewalld) -> None:
+    wanted = parse_policy({**listed_policy(VERSION), "mode": "observe"})
+    change = present_change(wanted, firewalld=firewalld.handed_in)
+    assert isinstance(change.procedure, ByReload)
+    assert (change.procedure.items, change.wanted) == ({}, {})
+    assert set(persistence.items_of(config(), firewalld.paths)) <= set(change.places.gone)
+    assert set(change.wanted_files) == set(firewalld.paths.published.files())
+
+
 def test_files_alone_need_no_way(firewalld: FakeFirewalld) -> None:
     Path(firewalld.paths.policies, "hpc_ports_in.xml").unlink()
     Path(firewalld.paths.policies, "hpc_ports_old.xml").touch()

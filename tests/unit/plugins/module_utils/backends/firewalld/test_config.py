@@ -111,6 +111,13 @@ def test_anywhere_is_two_halves() -> None:
     assert config.ipsets["hpc_ports_in_web_6b"].entries == ("::/1", "8000::/1")
 
 
+def test_observe_mode_has_nothing_and_refuses_what_enforce_mode_refuses() -> None:
+    assert config_of(parse_policy(policy(SSH, DNS, mode="observe")), NEW) == ({}, {})
+    for interfaces, abilities in ((("fab*",), NEW), (("fab0",), OLD)):
+        with pytest.raises(RuntimeError, match="firewall_trusted_interfaces"):
+            config_of(parse_policy(policy(SSH, mode="observe", interfaces=interfaces)), abilities)
+
+
 def test_open_egress_has_no_policy_out() -> None:
     config = config_of(parse_policy(policy(SSH)), NEW)
     assert list(config.policies) == ["hpc_ports_in"]
