@@ -10,6 +10,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import records
@@ -103,7 +104,7 @@ OBSERVE = policy(SSH, WEB, mode="observe")
 OTHER = policy(SSH, WEB, ("in", "nfs", ["2049/tcp"], ("10.64.0.0/24",)), mode="observe", egress="restricted")
 
 
-def found(machine: Machine, **options: int) -> dict[str, object]:
+def found(machine: Machine, **options: Any) -> dict[str, Any]:
     """Return what the module says."""
     result = machine.pair.module("observed_info", check=True, **options)
     assert not result["changed"]
@@ -117,16 +118,16 @@ def test_a_record_has_a_count_and_the_time_of_its_last_packet(machine: Machine) 
     send_udp(machine, 1001)
     result = found(machine)
     record = {"direction": "in", "peer": PEER[4], "target": "", "protocol": "udp"}
-    ages = [entry.pop("last_seconds") for entry in result["records"]]  # type: ignore[attr-defined]
+    ages = [entry.pop("last_seconds") for entry in result["records"]]
     assert result["records"] == [{**record, "port": 1001, "packets": 2}, {**record, "port": 1000, "packets": 2}]
-    assert ages[0] + 2 <= ages[1] <= result["seconds"]  # type: ignore[operator]
-    assert result["observes"] and not any(result["unrecorded"].values())  # type: ignore[attr-defined]
+    assert ages[0] + 2 <= ages[1] <= result["seconds"]
+    assert result["observes"] and not any(result["unrecorded"].values())
     rest = found(machine, most=1)
-    assert (len(rest["records"]), rest["left_out"]) == (1, 1)  # type: ignore[arg-type]
+    assert (len(rest["records"]), rest["left_out"]) == (1, 1)
 
 
 def test_a_host_that_does_not_observe_has_no_records(machine: Machine) -> None:
-    nothing = {
+    nothing: dict[str, Any] = {
         "observes": False,
         "seconds": None,
         "records": [],
@@ -149,7 +150,7 @@ def test_what_finds_the_records_full_is_counted(machine: Machine) -> None:
     assert sent >= len(ports) and result.unrecorded["in"] > 0
     assert len(result.records) == records.MOST
     assert sum(record.packets for record in result.records) + result.unrecorded["in"] == sent
-    assert len(found(machine, most=100)["records"]) == 100  # type: ignore[arg-type]
+    assert len(found(machine, most=100)["records"]) == 100
     assert not machine.apply(OBSERVE)["changed"]
 
 
@@ -169,7 +170,7 @@ def test_packets_are_no_drift_and_applies_keep_the_records(machine: Machine) -> 
     assert machine.apply(OTHER)["changed"]
     with machine.host.entered():
         assert recorded() == counted
-        assert observed(9).seconds > before  # type: ignore[operator]
+        assert observed(9).seconds > before
     send_udp(machine, 1000)
     with machine.host.entered():
         assert recorded()["in", PEER[4], "udp", 1000] == 2
