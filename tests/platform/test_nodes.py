@@ -143,9 +143,13 @@ def copied(folder: Path, host: str) -> None:
 
 
 def rules_of_class(host: str) -> list[str]:
-    """Return the rules of a host without its own addresses, which the files of a class lack."""
+    """Return the rules of a host without its own addresses, which the files of a class lack.
+
+    The rules that leave out packets to other hosts are one for each family where there are addresses.
+    """
+    own = ("@addresses_v", "fib daddr type != local return")
     return [
-        "\n".join(line for line in rules.splitlines() if "@addresses_v" not in line)
+        "\n".join(line for line in rules.splitlines() if not any(text in line for text in own))
         for rules in table(host)
         if "addresses_v" not in rules or "\tchain " in rules
     ]
