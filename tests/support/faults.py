@@ -226,10 +226,11 @@ def _forked(main: Callable[[], None], request: dict[str, Any]) -> dict[str, Any]
     killed = os.WIFSIGNALED(status)
     lines = texts[2].splitlines()
     no_output = '{"failed": true, "msg": "The module returned no result; see its standard error."}'
-    result = json.loads((texts[1] or no_output).splitlines()[-1])
-    assert killed or bool(result.get("failed")) == bool(os.WEXITSTATUS(status)), (result, status)
+    # A module that is killed as it prints has printed half a result.
+    result = None if killed else json.loads((texts[1] or no_output).splitlines()[-1])
+    assert result is None or bool(result.get("failed")) == bool(os.WEXITSTATUS(status)), (result, status)
     return {
-        "result": None if killed else result,
+        "result": result,
         "seconds": seconds,
         "operations": [line for line in lines if not line.startswith(_HIT)],
         "hit": "".join(line[len(_HIT) :] for line in lines if line.startswith(_HIT)),
