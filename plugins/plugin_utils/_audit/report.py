@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import Denied, Findings
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.names import Names, shortened
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
-from netaddr import IPSet
+
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
+    from netaddr import IPSet
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,8 +21,16 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREF
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, common_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import Read, Unreadable
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ALL, ANYWHERE, Decision, Region, accepted
-from netaddr import AddrFormatError, IPNetwork, IPSet
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import (
+    Decision,
+    Region,
+    accepted,
+    anywhere,
+    everything,
+)
+
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
+    from netaddr import AddrFormatError, IPNetwork, IPSet
 
 # Where the folders are in a copy of the host's files, the site's own first.
 _FOLDERS = ("etc/firewalld", "usr/lib/firewalld", ".")
@@ -76,7 +85,7 @@ class _Reader:
         if default not in parsed:
             self.left.append(f"zone {default}: its file is missing; copy /usr/lib/firewalld as well")
         else:
-            yield from self._zone(default, parsed[default], ALL)
+            yield from self._zone(default, parsed[default], everything())
         self.left += [f"policy {name}" for name in self.files("policies") if not name.startswith(_NOT_OF_THE_SITE)]
         if any((folder / "direct.xml").exists() for folder in self.folders):
             self.left.append("direct.xml: direct rules")
@@ -139,7 +148,7 @@ class _Reader:
 
     def _opened(self, where: str, part: Element, region: Region) -> Iterator[Decision]:
         try:
-            yield Decision(region.common(Region(ANYWHERE, self._ports(part))), True)
+            yield Decision(region.common(Region(anywhere(), self._ports(part))), True)
         except Unreadable as exc:
             self.left.append(f"{where}: {exc}")
 
@@ -192,10 +201,10 @@ class _Reader:
 
     def _rich_rule(self, rule: Element) -> Decision | None:
         """Return what a rich rule decides, or None if it only logs. Raises Unreadable."""
-        sources, ports, action = ANYWHERE, EVERYTHING, ""
+        sources, ports, action = anywhere(), EVERYTHING, ""
         version = _VERSIONS.get(rule.get("family", ""))
         if version:
-            sources = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version == version])
+            sources = IPSet([network for network in anywhere().iter_cidrs() if network.version == version])
         for part in rule:
             if part.tag in _DECIDES:
                 action = part.tag

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
@@ -35,8 +36,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     opens_by_flags,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_number, protocol_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Decision, Region, accepted
-from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Decision, Region, accepted, anywhere
+
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
+    from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
 
 _CHAIN = re.compile(r":(\S+) (\S+)")
 _VERDICTS = {"ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "TARPIT": DROP, "RETURN": RETURN}
@@ -60,7 +63,7 @@ def read_iptables(text: str, version: int, root: str = "INPUT", interfaces: Coll
     chains, policies = _chains(text)
     if root not in chains:
         raise ValueError(f"got no chain {root} in the table filter, expected the output of iptables-save")
-    sources = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version == version])
+    sources = IPSet([network for network in anywhere().iter_cidrs() if network.version == version])
     left: list[str] = []
     parsed = Chains(chains, lambda name: list(_rules(name, chains, left, interfaces)))
     policy = policies.get(root, "-")
@@ -120,7 +123,7 @@ class _Parser:
 
     words: list[str]
     interfaces: Collection[str]
-    sources: IPSet = ANYWHERE
+    sources: IPSet = field(default_factory=anywhere)
     protocol: str = ""
     ports: list[PortRange] = field(default_factory=list)
     has_ports: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,15 +28,22 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     opens_by_flags,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ALL, ANYWHERE, Decision, Region, accepted
-from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import (
+    Decision,
+    Region,
+    accepted,
+    anywhere,
+    everything,
+)
+
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
+    from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
 
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
 _VERDICTS = {"accept": ACCEPT, "drop": DROP, "reject": DROP, "return": RETURN, "jump": JUMP, "goto": GOTO}
 # Statements after which the rule goes on, and that say nothing about the packet.
 _SILENT = ("counter", "log", "comment", "mangle", "set", "notrack", "flow", "ct count", "last")
-_NOTHING = Region(ANYWHERE, ())
-_TCP = Region(ANYWHERE, (PortRange("tcp", 0, 65535),))
+_TCP = (PortRange("tcp", 0, 65535),)
 # What an opening packet to this host is.
 _IS = {"state": {"new"}, "pkttype": {"host", "unicast"}, "fib": {"local"}}
 
@@ -50,7 +58,7 @@ def read_nftables(text: str, interfaces: Collection[str] = ()) -> Read:
     except (ValueError, KeyError, TypeError) as exc:
         raise ValueError("got no JSON of nftables, expected the output of nft -j list ruleset") from exc
     reader = _Reader(objects, interfaces)
-    regions = [ALL]
+    regions = [everything()]
     for table, chain in reader.bases():
         found = reader.accepted(table, chain)
         regions = [both for one in regions for other in found for both in [one.common(other)] if both]
@@ -78,12 +86,12 @@ class _Reader:
         """Return what a base chain accepts; it does not judge the other families."""
         names = [item["name"] for item in self._all("chain") if (item["family"], item["table"]) == table]
         chains = Chains(names, lambda name: self._rules_of(table, name))
-        own = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version in _FAMILIES[table[0]]])
+        own = IPSet([network for network in anywhere().iter_cidrs() if network.version in _FAMILIES[table[0]]])
         judged = Region(own, EVERYTHING)
         if chain.get("policy", "accept") == "accept":
             self.left.append(f"{' '.join(table)} {chain['name']} has the policy accept: it accepts what no rule drops.")
         end = Decision(judged, chain.get("policy", "accept") == "accept")
-        rest = ANYWHERE - own
+        rest = anywhere() - own
         others = [Region(rest, EVERYTHING)] if rest.size else []
         return [*accepted([*decisions(chains, chain["name"], judged), end]), *others]
 
@@ -124,7 +132,7 @@ def _is_foreign(chain: Mapping[str, Any]) -> bool:
 
 def _parsed(expr: Iterable[Mapping[str, Any]], values: _Values) -> Iterator[Rule]:
     """Yield the rules of the statements of one rule. Raises Unreadable if a rule that decides cannot be expressed."""
-    region, problems = ALL, []
+    region, problems = everything(), []
     for statement in expr:
         (kind, value), *_rest = statement.items()
         if kind == "match":
@@ -170,19 +178,21 @@ def _matched(left: Any, right: Any, op: str, values: _Values) -> Region:
     """Return the region of a match. Raises Unreadable."""
     kind = _kind(left)
     if kind in _IS or kind in ("iif", "flags"):
-        whole = _TCP if kind == "flags" else ALL
-        return whole if _holds(kind, left, right, values) == (op != "!=") else _NOTHING
+        whole = Region(anywhere(), _TCP if kind == "flags" else EVERYTHING)
+        return whole if _holds(kind, left, right, values) == (op != "!=") else Region(anywhere(), ())
     members = _members(right, values)
     if kind in ("saddr", "saddr6"):
-        own = IPSet([network for network in ANYWHERE.iter_cidrs() if network.version == (6 if kind[-1] == "6" else 4)])
+        own = IPSet(
+            [network for network in anywhere().iter_cidrs() if network.version == (6 if kind[-1] == "6" else 4)]
+        )
         named = _addresses(members)
         return Region(own - named if op == "!=" else own & named, EVERYTHING)
     if kind == "nfproto":
         versions = {{"ipv4": 4, "ip": 4, "ipv6": 6, "ip6": 6}.get(str(member), 0) for member in members}
-        own = IPSet([network for network in ANYWHERE.iter_cidrs() if (network.version in versions) == (op != "!=")])
+        own = IPSet([network for network in anywhere().iter_cidrs() if (network.version in versions) == (op != "!=")])
         return Region(own, EVERYTHING)
     ports = _ports(kind, members)
-    return Region(ANYWHERE, tuple(_negated(kind, ports) if op == "!=" else ports))
+    return Region(anywhere(), tuple(_negated(kind, ports) if op == "!=" else ports))
 
 
 def _kind(left: Any) -> str:

@@ -9,6 +9,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,9 @@ import yaml
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Region
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Catalogue
-from netaddr import IPSet, spanning_cidr
+
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
+    from netaddr import IPSet, spanning_cidr
 
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 64

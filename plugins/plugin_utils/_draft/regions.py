@@ -6,12 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, common_ports, without
-from netaddr import IPSet
 
-ANYWHERE = IPSet(["0.0.0.0/0", "::/0"])
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
+    from netaddr import IPSet
+
+
+@cache
+def anywhere() -> IPSet:
+    """Return all addresses of both families."""
+    return IPSet(["0.0.0.0/0", "::/0"])
 
 
 class Region(NamedTuple):
@@ -40,7 +48,9 @@ class Region(NamedTuple):
         return [piece for piece in pieces if piece]
 
 
-ALL = Region(ANYWHERE, EVERYTHING)
+def everything() -> Region:
+    """Return the region of all connections."""
+    return Region(anywhere(), EVERYTHING)
 
 
 class Decision(NamedTuple):

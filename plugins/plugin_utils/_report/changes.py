@@ -148,7 +148,7 @@ class _Words:
 
     def _endpoints(self, name: str, networks: Sequence[str]) -> list[str]:
         """Return the endpoints of a flow that have these networks."""
-        direction, _, flow_name = name.partition("_")
+        direction, _separator, flow_name = name.partition("_")
         flow = self._plan.flows_on.get(flow_name)
         if flow is None:
             return []

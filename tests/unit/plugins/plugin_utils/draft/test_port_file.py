@@ -12,7 +12,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import P
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import drafted
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import ANYWHERE, Decision, Region, accepted
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Decision, Region, accepted, anywhere
 from ansible_collections.hpc.ports.tests.support.sites import make_catalogue, make_plan
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -92,7 +92,7 @@ def ports(*texts: str) -> tuple[PortRange, ...]:
 def test_known_names_are_used_and_the_rest_is_new() -> None:
     regions = [
         Region(IPSet(["10.0.0.0/30"]), ports("80/tcp", "443/tcp", "8649/udp")),
-        Region(ANYWHERE, ports("53/udp", "53/tcp")),
+        Region(anywhere(), ports("53/udp", "53/tcp")),
         Region(IPSet(["10.9.0.0/16"]) - IPSet(["10.9.0.13"]), ports("22/tcp")),
     ]
     draft = drafted(CATALOGUE, regions, ["control_plane"])
