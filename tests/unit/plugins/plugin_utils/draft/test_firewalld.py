@@ -26,6 +26,8 @@ PUBLIC = """
 <rule family="ipv6"><source address="fd00::/64" invert="True"/><port port="111" protocol="tcp"/><reject/></rule>
 <rule><port port="111" protocol="tcp"/><accept/></rule>
 <rule><port port="1" protocol="tcp"/><log/></rule>
+<rule><port port="7" protocol="tcp"/><accept/></rule>
+<rule><source address="10.20.0.7"/><port port="7" protocol="tcp"/><drop/></rule>
 """
 
 
@@ -69,6 +71,8 @@ def accepts(folder: Path, source: str, protocol: str, port: int) -> bool:
         ("fd00::1", "tcp", 111, True),
         ("fd01::1", "tcp", 111, False),
         ("192.0.2.1", "tcp", 1, False),
+        ("10.20.0.7", "tcp", 7, False),
+        ("10.20.0.8", "tcp", 7, True),
         ("10.77.0.9", "tcp", 1, True),
         ("10.78.0.1", "udp", 1, True),
     ],
