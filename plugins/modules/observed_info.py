@@ -28,6 +28,12 @@ options:
     description: How many records to return at most, those with the most recent packets.
     type: int
     default: 10000
+  compact:
+    description:
+      - Return RV(ports) instead of RV(records), and who listens. The playbook C(hpc.ports.observed) uses it, because
+        the records of hundreds of hosts are millions of dictionaries.
+    type: bool
+    default: false
 seealso:
   - module: hpc.ports.firewall
 """
@@ -58,7 +64,7 @@ seconds:
   sample: 86400
 records:
   description: One entry for each peer, protocol and port. The entry with the most recent packet comes first.
-  returned: success
+  returned: O(compact=false)
   type: list
   elements: dict
   contains:
@@ -87,6 +93,36 @@ records:
     last_seconds:
       description: Seconds since the last of these packets.
       type: int
+ports:
+  description: The records of each direction, protocol and port.
+  returned: O(compact=true)
+  type: list
+  elements: dict
+  contains:
+    direction:
+      description: As in RV(records).
+      type: str
+    protocol:
+      description: As in RV(records).
+      type: str
+    port:
+      description: As in RV(records).
+      type: int
+    peers:
+      description: A line for each record, with the peer, the target if RV(ports[].direction=forward), the packets, and
+        the seconds since the last one.
+      type: str
+      sample: 10.20.0.7 12 340
+listeners:
+  description: Who listens, as M(hpc.ports.audit_info) returns it.
+  returned: O(compact=true)
+  type: list
+  elements: dict
+container_networks:
+  description: The networks of bridges with the usual names of container programs.
+  returned: O(compact=true)
+  type: list
+  elements: str
 left_out:
   description: How many records were left out because of O(most).
   returned: success
@@ -99,21 +135,38 @@ unrecorded:
   sample: {in: 0, out: 0, forward: 0}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.observed import observed
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.observed import Observed, observed
+from ansible_collections.hpc.ports.plugins.module_utils._linux.listeners import listeners
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
+from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import USUAL_NAMES, container_networks
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+
+_ARGUMENTS = {"most": {"type": "int", "default": 10000}, "compact": {"type": "bool", "default": False}}
+_MOST_LISTENERS = 5000
 
 
 def main() -> None:
     """List the records; check mode makes no difference."""
-    module = AnsibleModule(argument_spec={"most": {"type": "int", "default": 10000}}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=_ARGUMENTS, supports_check_mode=True)
     if module.params["most"] < 0:
         module.fail_json(msg="Invalid most: got {}, expected 0 or more.".format(module.params["most"]))
     try:
         result = observed(module.params["most"])
-    except RuntimeError as exc:
+        data = _compact(result) if module.params["compact"] else result.as_data()
+    except (NetlinkError, OSError) as exc:
         module.fail_json(msg=shown(f"Cannot read the records of this host: {exc}"))
-    module.exit_json(changed=False, **result.as_data())
+    module.exit_json(changed=False, **data)
+
+
+def _compact(result: Observed) -> dict[str, Any]:
+    """Return the records by port, and what a report says beside them. Raises NetlinkError, OSError."""
+    data = {key: value for key, value in result.as_data().items() if key != "records"}
+    held = [listener._asdict() for listener in listeners()[:_MOST_LISTENERS]]
+    networks = list(map(str, container_networks(USUAL_NAMES)))
+    return {**data, "ports": result.by_port(), "listeners": shown_data(held), "container_networks": networks}
 
 
 if __name__ == "__main__":

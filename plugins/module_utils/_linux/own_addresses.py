@@ -38,7 +38,8 @@ _ADDRESS, _LOCAL, _FLAGS = 1, 2, 8
 _TEMPORARY, _UNUSABLE = 0x01, 0x08 | 0x20 | 0x40  # with IPv4, the first flag marks an ordinary second address
 _PODS = ("vxlan", "geneve", "ipip")
 _GUESTS = ("veth", "tun")
-_NAMES = (
+# The names that container programs give to interfaces of the host.
+USUAL_NAMES = (
     "veth*",
     "docker*",
     "br-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]*",
@@ -88,7 +89,7 @@ class Link(NamedTuple):
 
 def own_addresses(trusted: Iterable[str] = (), request: Ask = ask) -> list[OwnAddress]:
     """Return the addresses, without those on trusted interfaces, which are patterns. Raises NetlinkError."""
-    left_out = (*_NAMES, *trusted)
+    left_out = (*USUAL_NAMES, *trusted)
     links = dict(links_here(request))
     shown = {
         index: link.name

@@ -10,9 +10,16 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_start
-
-_LONGEST_NAME = 60
-_PROTOCOLS = ("tcp", "udp", "ip")
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import (
+    address_of,
+    choice_of,
+    items_of,
+    list_of,
+    name_of,
+    number_of,
+    port_of,
+    protocol_of,
+)
 
 
 class Listener(NamedTuple):
@@ -55,75 +62,31 @@ class Answer(NamedTuple):
 def answer_of(result: Mapping[str, Any]) -> Answer:
     """Return the answer of a host. Raises ValueError for a result of another form, which names the key."""
     return Answer(
-        tuple(
-            Listener(
-                _protocol(item), _address(item, "address"), _port(item), _name(item, "process"), _name(item, "unit")
-            )
-            for item in _items(result, "listeners")
-        ),
+        listeners_of(result),
         tuple(
             Connection(
-                _choice(item, "direction", ("in", "out")),
-                _address(item, "peer"),
-                _protocol(item),
-                _port(item),
-                _number(item, "count", 10**9),
+                choice_of(item, "direction", ("in", "out")),
+                address_of(item, "peer"),
+                protocol_of(item),
+                port_of(item),
+                number_of(item, "count", 10**9),
             )
-            for item in _items(result, "connections")
+            for item in items_of(result, "connections")
         ),
-        _number(result, "connections_left_out", 10**9),
-        tuple(shown_start(str(text)) for text in _list(result, "problems")),
+        number_of(result, "connections_left_out", 10**9),
+        tuple(shown_start(str(text)) for text in list_of(result, "problems")),
     )
 
 
-def _list(data: Mapping[str, Any], key: str) -> list[Any]:
-    value = data.get(key)
-    if not isinstance(value, list):
-        raise _invalid(key, value, "a list")
-    return value
-
-
-def _items(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    items = _list(data, key)
-    for item in items:
-        if not isinstance(item, Mapping):
-            raise _invalid(key, item, "dictionaries")
-    return items
-
-
-def _protocol(item: Mapping[str, Any]) -> str:
-    return _choice(item, "protocol", _PROTOCOLS)
-
-
-def _choice(item: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
-    value = item.get(key)
-    if value not in choices:
-        raise _invalid(key, value, "one of " + ", ".join(choices))
-    return str(value)
-
-
-def _address(item: Mapping[str, Any], key: str) -> str:
-    value = item.get(key)
-    try:
-        return str(ip_address(str(value)))
-    except ValueError as exc:
-        raise _invalid(key, value, "an address") from exc
-
-
-def _port(item: Mapping[str, Any]) -> int:
-    return _number(item, "port", 65535)
-
-
-def _number(item: Mapping[str, Any], key: str, largest: int) -> int:
-    value = item.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= largest:
-        raise _invalid(key, value, f"a number from 0 to {largest}")
-    return int(value)
-
-
-def _name(item: Mapping[str, Any], key: str) -> str:
-    return shown_start(str(item.get(key, "")), _LONGEST_NAME)
-
-
-def _invalid(key: str, value: object, expected: str) -> ValueError:
-    return ValueError(f"{key}: got {shown_start(repr(value), _LONGEST_NAME)}, expected {expected}")
+def listeners_of(result: Mapping[str, Any]) -> tuple[Listener, ...]:
+    """Return the listeners in an answer. Raises ValueError as `answer_of`."""
+    return tuple(
+        Listener(
+            protocol_of(item),
+            address_of(item, "address"),
+            port_of(item),
+            name_of(item, "process"),
+            name_of(item, "unit"),
+        )
+        for item in items_of(result, "listeners")
+    )

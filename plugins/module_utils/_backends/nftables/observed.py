@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, NamedTuple
 
@@ -57,6 +58,17 @@ class Observed(NamedTuple):
             "left_out": self.left_out,
             "unrecorded": self.unrecorded,
         }
+
+    def by_port(self) -> list[dict[str, Any]]:
+        """Return the records of each port as a text with a line for each, which is small: see the module."""
+        lines: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+        for record in self.records:
+            words = (record.peer, record.target, str(record.packets), str(record.last_seconds))
+            lines[record.direction, record.protocol, record.port].append(" ".join(filter(None, words)))
+        return [
+            {"direction": direction, "protocol": protocol, "port": port, "peers": "\n".join(texts)}
+            for (direction, protocol, port), texts in sorted(lines.items())
+        ]
 
 
 class Kernel(NamedTuple):
