@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data, shown_start
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, answer_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import findings_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.report import lines, proposed
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import (
+    ControllerAction,
+    plan_arguments,
+    write_file,
+)
 
 
 class ActionModule(ControllerAction):
@@ -39,7 +41,7 @@ class ActionModule(ControllerAction):
         text += ["Proposed entries of the port file:", *draft.splitlines()] if draft.strip() != "{}" else []
         self._display.display("\n".join(["", *map(shown, text), ""]))
         if options["draft"]:
-            _write(options["draft"], draft)
+            write_file(options["draft"], draft, "audit_draft")
         found = {name: [item._asdict() for item in items] for name, items in findings._asdict().items()}
         return shown_data({"changed": False, "lines": text, "draft": draft, "silent": silent, **found})
 
@@ -63,10 +65,3 @@ def _about_answers(answers: Mapping[str, Answer], silent: Mapping[str, str]) -> 
     ]
     unknown = [f"{host}: nothing is known: {reason}." for host, reason in silent.items()]
     return [*unknown, *problems, *left]
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as exc:
-        raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set audit_draft.") from exc

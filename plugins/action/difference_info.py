@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import (
+    ControllerAction,
+    plan_arguments,
+    write_file,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.earlier_state import earlier_state, variables_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.site_plan import site_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
@@ -32,7 +35,7 @@ class ActionModule(ControllerAction):
                 raise invalid("difference_files", path, f"a file that ends with {' or '.join(WRITERS)}")
         report, notes = self._report(options, task_vars)
         for path in options["files"]:
-            _write(path, WRITERS[Path(path).suffix](report))
+            write_file(path, WRITERS[Path(path).suffix](report), "difference_files")
         data = shown_data(data_of(report))
         self._display.display("\n".join(["", *data["lines"], ""]))
         return {"changed": False, "warnings": notes, **data}
@@ -55,10 +58,3 @@ class ActionModule(ControllerAction):
 def _sources(task_vars: Mapping[str, Any]) -> Sequence[str]:
     sources = task_vars.get("ansible_inventory_sources") or []
     return [sources] if isinstance(sources, str) else list(map(str, sources))
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as exc:
-        raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set difference_files.") from exc

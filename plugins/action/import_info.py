@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import Read
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.firewalld import read_firewalld
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import drafted
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.sources import read_rules
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import (
+    ControllerAction,
+    plan_arguments,
+    write_file,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 
 
@@ -42,7 +45,7 @@ class ActionModule(ControllerAction):
         left = [f"{path}: {line}" for path, read in reads.items() for line in read.left]
         text = "".join([*(f"# Not imported: {shown(line)}\n" for line in left), draft.text()])
         if options["draft"]:
-            _write(options["draft"], text)
+            write_file(options["draft"], text, "import_draft")
         self._display.display(f"\n{text}")
         return {
             "changed": False,
@@ -62,10 +65,3 @@ def _read(path: str, interfaces: list[str]) -> Read:
         raise PortFileError(f"Cannot read {path}: {exc.strerror}. Set import_files.") from None
     except (ValueError, ParseError) as exc:
         raise PortFileError(f"Invalid {path}: {exc}.") from None
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as exc:
-        raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set import_draft.") from exc

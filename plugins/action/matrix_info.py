@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._explain.ends import end_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import (
+    ControllerAction,
+    plan_arguments,
+    write_file,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of, narrowed
@@ -39,7 +42,7 @@ class ActionModule(ControllerAction):
                 raise invalid("matrix_files", path, f"a file that ends with {', '.join(WRITERS)}")
         matrix = _chosen(self.store(options["plan"]), options, task_vars["groups"])
         for path in options["files"]:
-            _write(path, WRITERS[Path(path).suffix](matrix))
+            write_file(path, WRITERS[Path(path).suffix](matrix), "matrix_files")
         text = list(map(shown, lines(matrix, with_outside=not options["from"])))
         self._display.display("\n".join(["", *text, ""]))
         return {"changed": False, "lines": text, **shown_data(data_of(matrix))}
@@ -53,10 +56,3 @@ def _chosen(store: Store, options: Mapping[str, Any], groups: Mapping[str, Seque
         port = port_of(options["to_port"]) if options["to_port"] else None
         matrix = narrowed(matrix, source, target, port)
     return by_host(matrix) if options["by"] == "host" else matrix
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as exc:
-        raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set matrix_files.") from exc

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible import constants as C
@@ -54,3 +55,11 @@ class ControllerAction(ActionBase):
 def plan_arguments(*names: str) -> dict[str, Any]:
     """Return the argument spec of required strings, such as the key of the plan."""
     return {name: {"type": "str", "required": True} for name in names}
+
+
+def write_file(path: str, text: str, variable: str) -> None:
+    """Write a file on the controller. Raises AnsibleActionFail, which names the variable that has the path."""
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set {variable}.") from None
