@@ -41,15 +41,14 @@ class Draft:
         name = self._unused(f"{prefix}_{services[0]}", (self.flows, self.catalogue.flows))
         self.flows[name] = {"from": sources, "to": targets, "services": services, "need": "recommended"}
 
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Return the three dictionaries."""
+        return {"firewall_services": self.services, "firewall_endpoints": self.endpoints, "firewall_flows": self.flows}
+
     def text(self) -> str:
         """Return the entries as YAML."""
-        entries = {
-            "firewall_services": self.services,
-            "firewall_endpoints": self.endpoints,
-            "firewall_flows": self.flows,
-        }
         # Names from Ansible carry their origin, which YAML cannot write.
-        plain = json.loads(json.dumps({key: value for key, value in entries.items() if value}))
+        plain = json.loads(json.dumps({key: value for key, value in self.entries().items() if value}))
         return yaml.safe_dump(plain, sort_keys=False, width=120)
 
     def _services(self, ports: list[PortRange]) -> list[str]:

@@ -49,7 +49,8 @@ class Plan:
     """The policies of an inventory: `policies` by digest, and `hosts` with the digest of each managed host.
 
     `claims` are the ports of named services of each kind of host. Broad services do not cover them. `legs` are the
-    connections of Ansible's ssh, through jump hosts.
+    connections of Ansible's ssh, through jump hosts. `report_only`: the endpoint `controllers` may be empty, so that
+    hosts with these policies would lock Ansible out (see `Store`).
     """
 
     catalogue: Catalogue
@@ -61,21 +62,30 @@ class Plan:
     kinds: dict[str, HostKind]
     claims: dict[HostKind, tuple[PortRange, ...]]
     legs: tuple[Leg, ...]
+    report_only: bool = False
 
 
-def compile_plan(catalogue: Catalogue, inventory: Inventory, resolver: Resolver | None = None) -> Plan:
+def compile_plan(
+    catalogue: Catalogue, inventory: Inventory, resolver: Resolver | None = None, report_only: bool = False
+) -> Plan:
     """Return the plan.
 
     Raises PortFileError for a name that does not resolve, a host without an address, a required flow without sources.
+    With `report_only`, the management flow may be without sources.
     """
     book = AddressBook(catalogue.endpoints, inventory, catalogue.clusters, resolver or Resolver())
     flows_on = {name: flow for name, flow in catalogue.flows.items() if is_on(flow, catalogue, book)}
-    _check_required(flows_on.values(), book)
+    _check_required([flow for flow in flows_on.values() if not (report_only and flow.name == MANAGEMENT_FLOW)], book)
     needed = frozenset(name for flow in flows_on.values() for name in (*flow.sources, *flow.targets))
     book = replace(book, looked_up=needed, _members={}, _peers={})
     _check_managed(catalogue.flows[MANAGEMENT_FLOW], book)
     check_shared(book)
-    return _Compiler(catalogue, flows_on, book, legs_of(book)).plan()
+    return replace(_Compiler(catalogue, flows_on, book, legs_of(book)).plan(), report_only=report_only)
+
+
+def recompiled(plan: Plan, catalogue: Catalogue) -> Plan:
+    """Return the plan of the same inventory with another port file. Raises PortFileError."""
+    return compile_plan(catalogue, plan.inventory, plan.addresses.resolver, plan.report_only)
 
 
 def is_on(flow: Flow, catalogue: Catalogue, book: AddressBook) -> bool:

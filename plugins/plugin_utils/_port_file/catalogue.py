@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
@@ -209,6 +209,27 @@ def load_catalogue(shipped: Mapping[str, Any], site: Mapping[str, Any], groups: 
         broad_yields=site["firewall_broad_yields"],
         isolated=networks_of("firewall_isolated_networks", site["firewall_isolated_networks"]),
     )
+
+
+def with_entries(catalogue: Catalogue, entries: Mapping[str, Mapping[str, Any]]) -> Catalogue:
+    """Return the catalogue with further entries of the site, such as those of a draft. Raises PortFileError.
+
+    `entries` has the three dictionaries. An entry replaces the whole entry of the same name.
+    """
+    own = {key: entries.get(key, {}) for key in SECTIONS}
+    services = {name: _service(name, value, value, ()) for name, value in own["firewall_services"].items()}
+    endpoints = {name: _endpoint(name, value, True) for name, value in own["firewall_endpoints"].items()}
+    flows = {name: _flow(name, value, value, ()) for name, value in own["firewall_flows"].items()}
+    result = replace(
+        catalogue,
+        services={**catalogue.services, **services},
+        endpoints={**catalogue.endpoints, **endpoints},
+        flows={**catalogue.flows, **flows},
+    )
+    for flow in flows.values():
+        _check_names(flow, result.services, result.endpoints, (), {})
+        _check_everything(flow, result.services, result.endpoints)
+    return result
 
 
 def _check_management(flows: Mapping[str, Flow]) -> None:

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Leave out of a draft the flows to which lint objects, so that a site can use the rest as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findings
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import recompiled
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Catalogue, with_entries
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+_OBJECTIONS = ("error", "warning")
+# Whether a flow has these findings depends on other flows, which may be left out themselves.
+_ABOUT_OTHERS = ("duplicate-flow", "shadowed-flow")
+
+
+def without_objections(plan: Plan, draft: Draft, today: date | None = None) -> tuple[Draft, list[str]]:
+    """Return the draft without flows that are invalid or have errors or warnings of lint, and a line for each of them.
+
+    Notes do not count, nor do findings about the port file of the plan. Services and endpoints that no flow of the
+    draft needs any more are left out silently.
+    """
+    reasons = _invalid(plan.catalogue, draft)
+    rest = _without(draft, reasons)
+    while rest.flows:
+        objections = _by_flow(rest, findings(recompiled(plan, _merged(plan.catalogue, rest)), today or date.today()))
+        if not objections:
+            break
+        reasons.update(objections)
+        rest = _without(rest, objections)
+    return rest, [f"{name} ({_content(draft, draft.flows[name])}): {reasons[name]}" for name in sorted(reasons)]
+
+
+def _merged(catalogue: Catalogue, draft: Draft) -> Catalogue:
+    """Return the port file with the draft. Raises PortFileError."""
+    return with_entries(catalogue, draft.entries())
+
+
+def _invalid(catalogue: Catalogue, draft: Draft) -> dict[str, str]:
+    """Return why a flow cannot be in the port file, by flow."""
+    try:
+        _merged(catalogue, draft)
+    except PortFileError:
+        pass
+    else:
+        return {}
+    reasons = {}
+    for name in draft.flows:
+        try:
+            _merged(catalogue, _without(draft, draft.flows.keys() - {name}))
+        except PortFileError as exc:
+            reasons[name] = str(exc)
+    return reasons
+
+
+def _by_flow(draft: Draft, found: Iterable[Finding]) -> dict[str, str]:
+    """Return the objections by flow: those about other flows only if there is no other."""
+    reasons: dict[bool, dict[str, list[str]]] = {False: {}, True: {}}
+    for finding in found:
+        if finding.severity in _OBJECTIONS:
+            for name in _flows_of(draft, finding.subject):
+                texts = reasons[finding.rule in _ABOUT_OTHERS].setdefault(name, [])
+                texts.append(f"{finding.severity} {finding.rule}: {finding.message}")
+    return {name: " ".join(texts) for name, texts in (reasons[False] or reasons[True]).items()}
+
+
+def _flows_of(draft: Draft, subject: str) -> Collection[str]:
+    """Return the flows of the draft that a finding is about: the flow itself, or all with the service or endpoint."""
+    section, _dot, rest = subject.partition(".")
+    name = rest.partition(".")[0]
+    if section == "firewall_flows":
+        return [name] if name in draft.flows else []
+    entries = {"firewall_services": draft.services, "firewall_endpoints": draft.endpoints}.get(section, {})
+    return [flow for flow, value in draft.flows.items() if name in entries and name in _names(value)]
+
+
+def _names(flow: Mapping[str, Any]) -> set[str]:
+    return {*flow["from"], *flow["to"], *flow["services"]}
+
+
+def _without(draft: Draft, names: Collection[str]) -> Draft:
+    """Return the draft without these flows, and without the services and endpoints that only they have."""
+    kept = {name: flow for name, flow in draft.flows.items() if name not in names}
+    before, after = (set().union(*map(_names, flows.values())) for flows in (draft.flows, kept))
+    gone = before - after
+    return replace(
+        draft,
+        services={name: value for name, value in draft.services.items() if name not in gone},
+        endpoints={name: value for name, value in draft.endpoints.items() if name not in gone},
+        flows=kept,
+    )
+
+
+def _content(draft: Draft, flow: Mapping[str, Any]) -> str:
+    """Return what a flow connects, with the networks and ports of the draft in place of their names."""
+    networks = {name: listed(value["cidrs"]) for name, value in draft.endpoints.items() if not value.get("except")}
+    known = {**networks, **{name: listed(value["ports"]) for name, value in draft.services.items()}}
+    return "; ".join(
+        f"{key}: {', '.join(known.get(name, name) for name in flow[key])}" for key in ("from", "to", "services")
+    )
