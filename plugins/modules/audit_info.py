@@ -7,11 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: audit_info
-short_description: Say who listens on a host, and which connections it has
+short_description: Say who listens on a host, who publishes ports, and which connections it has
 version_added: 0.1.0
 description:
-  - Lists the ports that processes are bound to, with their systemd units, and the connections with other hosts, by peer
-    and port. It needs no firewall on the host and no port file.
+  - Lists the ports that processes are bound to, with their systemd units, the ports that NAT rules publish, and the
+    connections with other hosts, by peer and port. It needs no firewall on the host and no port file.
+  - On a host with the firewall of this collection, returns how many packets each flow has let in.
   - Connections come from the TCP sockets and from connection tracking. Without connection tracking, UDP is missing.
 author:
   - The hpc.ports authors (@hpc-ports)
@@ -62,6 +63,25 @@ listeners:
       description: Its systemd unit, or empty.
       type: str
       sample: ssh.service
+published:
+  description: Ports that NAT rules of containers or others publish, at most 1,000 ranges.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    protocol:
+      description: V(tcp) or V(udp).
+      type: str
+    first:
+      description: The first port.
+      type: int
+    last:
+      description: The last port.
+      type: int
+    by:
+      description: The container program, as far as the names of its chains tell, or the table and chain of the rule.
+      type: str
+      sample: Docker
 connections:
   description: Connections with other hosts, by peer and port, at most 5,000 groups, the largest ones.
   returned: success
@@ -87,6 +107,24 @@ connections_left_out:
   description: Connections of further groups.
   returned: success
   type: int
+counters:
+  description: What the rules of this collection have counted. None on a host without them.
+  returned: success
+  type: dict
+  contains:
+    packets:
+      description: By flow, how many packets it has let in. Packets of established connections are not counted.
+      type: dict
+      sample: {slurm_control: 12}
+    seconds:
+      description: For how many seconds the rules can have counted at most, since the boot or the last change of the
+        ruleset. If something deletes the rules and the watch restores them, they count anew.
+      type: int
+ansible_from:
+  description: The address from which Ansible connects over ssh, as the host sees it. Empty without ssh.
+  returned: success
+  type: str
+  sample: 10.0.0.5
 problems:
   description: What could not be read, as sentences.
   returned: success

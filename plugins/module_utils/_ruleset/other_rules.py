@@ -15,8 +15,9 @@ too large to be listed are reported by their base chains, see `other_tables.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_outline import TableOutline
@@ -158,13 +159,17 @@ class _Table(NamedTuple):
 
     def reached(self, name: str) -> list[_Node]:
         """Return the nodes that a packet can reach from this one, which comes first."""
+        return list(self.reached_by_name(name).values())
+
+    def reached_by_name(self, name: str) -> dict[str, _Node]:
+        """Return the nodes that a packet can reach from this one, which comes first, with their names."""
         nodes = {name: self.nodes[name]}
         waiting = [name]
         while waiting:
             new = [other for other in self.nodes[waiting.pop(0)].leads_to if other in self.nodes and other not in nodes]
             nodes.update((other, self.nodes[other]) for other in new)
             waiting += dict.fromkeys(new)
-        return list(nodes.values())
+        return nodes
 
     def leading(self, names: Iterable[str]) -> set[str]:
         """Return these nodes and all nodes that lead to them."""
@@ -330,22 +335,31 @@ def _translation_texts(reached: Sequence[_Node]) -> list[str]:
     return texts
 
 
-def _published(tables: Sequence[_Table]) -> tuple[str, ...]:
-    """Return the ports in rules that translate incoming traffic or jump to such rules, in their order."""
-    ports = dict.fromkeys(
-        port
-        for table in tables
-        if table.family in _FAMILIES
-        for translating in [table.leading({name for name, node in table.nodes.items() if node.published})]
-        for name, node in table.bases({"prerouting"})
-        if node.kind == "nat"
-        for other in table.reached(name)
-        for port in (
-            *(port for rule in other.published if not _TO_LOOPBACK.search(rule) for port in _ports_of_published(rule)),
-            *(port for target, port in other.ports if target in translating),
-        )
-    )
-    return tuple(ports)[:_MOST_PUBLISHED]
+def published_in(listing: str) -> dict[str, tuple[str, str]]:
+    """Return the ports that the rules in a listing publish, each with the table and the chain or map of the rule."""
+    return dict(islice(_published(_tables(listing)).items(), _MOST_PUBLISHED))
+
+
+def _published(tables: Sequence[_Table]) -> dict[str, tuple[str, str]]:
+    """Return the ports in rules that translate incoming traffic or jump to such rules, in their order.
+
+    Each has the table and the chain or map of the first of these rules.
+    """
+    ports: dict[str, tuple[str, str]] = {}
+    for table in tables:
+        translating = table.leading({name for name, node in table.nodes.items() if node.published})
+        for name, node in table.bases({"prerouting"} if table.family in _FAMILIES else ()):
+            for holder, other in table.reached_by_name(name).items() if node.kind == "nat" else ():
+                for port in _published_by(other, translating):
+                    ports.setdefault(port, (f"{table.family} {table.name}", holder))
+    return ports
+
+
+def _published_by(node: _Node, translating: Collection[str]) -> Iterator[str]:
+    for rule in node.published:
+        if not _TO_LOOPBACK.search(rule):
+            yield from _ports_of_published(rule)
+    yield from (port for target, port in node.ports if target in translating)
 
 
 def _ports_of_published(rule: str) -> Iterator[str]:
@@ -401,7 +415,7 @@ def other_rules_in(kernel: KernelRules, backend: str = "nftables") -> OtherRules
             *_dropping([table for table in tables if (backend, table.name) != ("firewalld", "firewalld")]),
         ),
         bypassing=(*_forwarding(tables, kernel), *([_CILIUM] if kernel.has_cilium else [])),
-        published=_published(tables),
+        published=tuple(islice(_published(tables), _MOST_PUBLISHED)),
         translating=(*translating, *_translating(tables)),
     )
 
@@ -422,12 +436,17 @@ def other_rules(backend: str = "nftables", proc: str = "/proc", readers: TableRe
                 for family, (sysctl, path, families) in _SYSCTLS.items()
                 if _words(f"{proc}/sys/net/{path}") == ("1",)
             ),
-            legacy={family: _words(f"{proc}/net/{name}") for family, (program, name) in _LEGACY.items()},
+            legacy=legacy_tables(proc),
             unread=tables.unread,
             has_cilium="cilium_host:" in _words(f"{proc}/net/dev"),
         ),
         backend,
     )
+
+
+def legacy_tables(proc: str = "/proc") -> dict[str, tuple[str, ...]]:
+    """Return the names of legacy iptables tables by family, which nft does not list."""
+    return {family: _words(f"{proc}/net/{name}") for family, (_program, name) in _LEGACY.items()}
 
 
 def _words(path: str) -> tuple[str, ...]:
