@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,77 @@ def test_site_does_not_show_it_again() -> None:
     plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
     assert [play["import_playbook"] for play in plays if "import_playbook" in play][::2] == ["plan.yml", "verify.yml"]
     assert plays[-1]["vars"] == {"verify_show_managed": False}
+
+
+KINDS = ("control_plane", "slurm", "pbs", "nfs", "workspace", "monitoring", "web_portal", "workbench")
+PLAN = "Compile the plan for the whole inventory"
+READ = "slurm : Read slurm.conf"
+RECORD = "slurm : Record the ports that must not be ephemeral ports"
+GIVE = "firewall : Give the host its firewall"
+TRY = "verify : Try the connections from each host"
+
+
+def tasks(output: str, before: str) -> list[str]:
+    """Return the tasks that Ansible prints, without those that check the arguments of a role."""
+    found = [line.partition(before)[2] for line in output.splitlines() if line.startswith(before)]
+    names = [re.split(r"\t|\] \*", name)[0].removeprefix("hpc.ports.") for name in found]
+    return [name for name in names if "Validating arguments" not in name]
+
+
+def chosen(*options: str, playbooks: tuple[str, ...] = ("site",)) -> list[str]:
+    done = play("--list-tasks", *options, *(f"playbooks/{name}.yml" for name in playbooks))
+    assert done.code == 0, done.errors
+    return tasks(done.printed, "      ")
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("--tags=all", {PLAN, READ, RECORD, GIVE, TRY}),
+        ("--tags=plan", {PLAN}),
+        ("--tags=prepare", {PLAN, READ, RECORD}),
+        ("--tags=firewall", {PLAN, RECORD, GIVE}),
+        ("--tags=verify", {PLAN, TRY}),
+        ("--tags=prepare,firewall", {PLAN, READ, RECORD, GIVE}),
+        ("--tags=firewall,verify", {PLAN, RECORD, GIVE, TRY}),
+        ("--skip-tags=verify", {PLAN, READ, RECORD, GIVE}),
+        ("--skip-tags=prepare", {PLAN, GIVE, TRY}),
+        ("--skip-tags=firewall", {PLAN, READ, TRY}),
+    ],
+)
+def test_tags_choose_the_parts_of_a_run_and_what_they_need(options: str, parts: set[str]) -> None:
+    listed = chosen(options)
+    assert listed[0] == PLAN
+    assert {PLAN, READ, RECORD, GIVE, TRY} & set(listed) == parts
+
+
+def test_tags_choose_the_same_tasks_of_the_playbooks_for_one_kind_of_host() -> None:
+    for tag in ("prepare", "firewall"):
+        assert {*chosen(f"--tags={tag}", playbooks=KINDS)} == {*chosen(f"--tags={tag}")}
+
+
+def test_tags_leave_out_no_part_that_add_node_needs() -> None:
+    listed = chosen("--tags=firewall", playbooks=("add_node",))
+    assert {"Find the hosts that change", "Record the hosts for the next plays", RECORD, GIVE} <= {*listed}
+    assert not {READ, TRY} & {*listed}
+
+
+# A host whose Python ends at once, so that no module does anything there.
+DEAD = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": "/bin/false"}
+
+
+def test_the_tag_firewall_prepares_nothing_and_knows_which_ports_must_not_be_ephemeral() -> None:
+    variables = json.dumps({**DEAD, "slurm_pin_srun_ports": False})
+    done = play("playbooks/site.yml", "--tags=firewall", "-v", "-e", variables, inventory="inventories/small")
+    assert tasks(done.printed, "TASK [") == [
+        PLAN,
+        "Show which hosts get a firewall",
+        RECORD,
+        RECORD.replace("slurm", "nfs"),
+        f"firewall : {PLAN}",
+        GIVE,
+    ]
+    assert (done.printed.count('"what": "slurmctld"'), done.printed.count("failed=1 ")) == (2, 6), done.line
 
 
 def test_bad_input_ends_before_any_host_is_touched() -> None:
