@@ -27,8 +27,14 @@ class ActionModule(ActionBase):
         if progress and "results" in result:
             tried = sum(len(group["ports"]) for group in arguments["probes"])
             done, connections = Store(C.DEFAULT_LOCAL_TMP, progress["plan"]).added(progress["run"], tried)
-            self._display.display(
-                f"verify: {done} of {progress['hosts']} hosts are done, {connections} of {progress['connections']} "
-                "connections tried"
-            )
+            if _completes_a_tenth(done, progress["hosts"]):
+                self._display.display(
+                    f"verify: {done} of {progress['hosts']} hosts are done, {connections} of {progress['connections']} "
+                    "connections tried"
+                )
         return result
+
+
+def _completes_a_tenth(done: int, hosts: int) -> bool:
+    """Return whether this host completes another tenth of the hosts, for at most ten lines of progress."""
+    return done * 10 // hosts > (done - 1) * 10 // hosts

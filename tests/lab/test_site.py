@@ -45,6 +45,25 @@ def test_batches_and_limits_change_nothing() -> None:
     assert "lockd needs 32768, but the kernel may use 32768 as an ephemeral port" in run.text
 
 
+def test_a_quiet_run_with_nothing_to_change_has_one_line_for_each_host() -> None:
+    hosts = ("alpha-compute2", "ctl1")
+    run = play("site", *FIREWALL_ONLY, "--limit", ",".join(hosts), ANSIBLE_STDOUT_CALLBACK="hpc.ports.quiet")
+    assert (run.code, run.changed) == (0, dict.fromkeys(hosts, 0)), run.output
+    assert "TASK [" not in run.output and "ok: [" not in run.output
+    # First the summary of the plan, and last that of the firewalls.
+    assert " hosts get a firewall" in run.output.partition("PLAY [Prepare")[0]
+    recap = [line for line in run.output.partition("PLAY RECAP")[2].splitlines()[1:] if line]
+    assert [line.split()[0] for line in recap] == [*hosts, "Firewall:"]
+    assert recap[-1] == "Firewall: 2 hosts as before."
+
+
+def test_the_tag_firewall_gives_a_firewall_and_does_nothing_else() -> None:
+    forget_executions()
+    run = play("site", "--tags=firewall", "--limit", "alpha-controller,ctl1")
+    assert (run.code, run.changed) == (0, {"alpha-controller": 0, "ctl1": 0}), run.output
+    assert executed_anywhere() == {"alpha-controller": ["firewall"], "ctl1": ["firewall"]}
+
+
 def test_free_strategy_changes_nothing() -> None:
     hosts = (*NFTABLES, *FIREWALLD)
     run = firewall("--check", "--limit", ",".join(hosts), ANSIBLE_STRATEGY="free")

@@ -33,6 +33,8 @@ PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 _IGNORED = "PYTEST_CURRENT_TEST"
 
 
+# Tests read each task and each host.
+_ALL = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "default"}
 # What the plays of the unit tests have in common, so that they share a server.
 _UNIT = {
     "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
@@ -194,7 +196,7 @@ def playing(
     `joined` makes both its outputs one.
     """
     root = root.resolve()
-    wanted = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **(environment or {})}
+    wanted = {**os.environ, **_ALL, "ANSIBLE_CONFIG": str(root / "ansible.cfg"), **(environment or {})}
     wanted.pop(_IGNORED, None)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as one, tempfile.TemporaryFile("w+", encoding="utf-8") as other:
         outputs = (one, one if joined else other)

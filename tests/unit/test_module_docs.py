@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documentation of modules and filters: docs/modules.md, the action group, and what each module declares."""
+"""The documentation of modules, filters and the callback: docs/modules.md, the action group, and what they declare."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def documentation(kind: str) -> dict[str, dict[str, Any]]:
 
 
 MODULES = documentation("modules")
-FILTERS = documentation("filter")
-PLUGINS = {"modules": MODULES, "filter": FILTERS}
+PLUGINS = {"modules": MODULES, "filter": documentation("filter"), "callback": documentation("callback")}
 
 
 def listed(text: str) -> list[tuple[str, str, str]]:
@@ -46,7 +45,7 @@ def expected(is_internal: bool) -> list[tuple[str, str, str]]:
     return rows
 
 
-def test_each_module_and_filter_is_listed_with_its_short_description() -> None:
+def test_each_plugin_is_listed_with_its_short_description() -> None:
     users, internal = (ROOT / "docs" / "modules.md").read_text(encoding="utf-8").split("\n## Internal\n")
     assert listed(users) == expected(is_internal=False)
     assert listed(internal) == expected(is_internal=True)

@@ -14,6 +14,7 @@ that is already shown stays the same, too.
 | results of hosts for verify and explain, when they reach the controller (registered.py) | `shown_start` |
 | action plugins verify_verdicts and explain_info: the lines that they show | `shown`, for each line |
 | action plugin explain_info: its result | `shown_data` |
+| callback quiet: messages of tasks that change nothing | `shown`, for each line |
 | words about the changes of hosts (changes.py) | `shown`, for each sentence |
 | action plugins firewall and verify_probe: results of their modules, lost connections | `shown_result`, `shown` |
 | JUnit XML, which has to parse (junit.py); the HTML page (html.py) | `shown` or `shown_lines`, `shown_data` |
