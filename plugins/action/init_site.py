@@ -5,22 +5,32 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site import groups_of, inventory_text, ports_text
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.slurm_conf import SlurmHosts, read_slurm_conf
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import (
-    CANONICAL_GROUPS,
-    similar_group,
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.hostlists import expanded
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.new_files import write_new
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.own_addresses import Found, looked_up
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site import Site, inventory_text, ports_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site_groups import (
+    check_canonical,
+    checked,
+    own_groups,
+    proposed,
+    unmapped,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.slurm_conf import SlurmConf, read_slurm_conf
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, listed
 
 _INVENTORY, _PORT_FILE = "hosts.yml", "group_vars/all/ports.yml"
+_NOTHING = """No host is known. Name hosts in one of these ways:
+  ansible-playbook hpc.ports.init -e init_slurm_conf=slurm.conf
+  ansible-playbook hpc.ports.init -e '{"init_hosts": {"slurm_login": {"l1": "10.0.0.2"}, "slurm_compute": ["n[1-4]"]}}'
+  ansible-playbook -i inventory hpc.ports.init -e '{"init_groups": {"slurm_compute": ["nodes"]}}'
+The groups are described in docs/port-file.md, section Groups."""
 
 
 class ActionModule(ControllerAction):
@@ -30,72 +40,129 @@ class ActionModule(ControllerAction):
         "folder": {"type": "path", "required": True},
         "slurm_conf": {"type": "path", "default": ""},
         "hosts": {"type": "dict", "default": {}},
+        "groups": {"type": "dict", "default": {}},
         "controllers": {"type": "list", "elements": "str", "default": []},
     }
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Write the files unless one of them is there."""
-        slurm = _slurm(options["slurm_conf"]) if options["slurm_conf"] else SlurmHosts("", {}, {}, {}, [])
-        groups = {**groups_of(slurm), **_named_hosts(options["hosts"])}
-        if not groups:
-            raise PortFileError("No host is known. Set init_slurm_conf or init_hosts.")
-        controllers = options["controllers"] or _own_address(groups)
-        notes = [f"Not read: Include {name}" for name in slurm.includes]
-        files = {_INVENTORY: inventory_text(groups, notes), _PORT_FILE: ports_text(controllers)}
-        _write(Path(options["folder"]), files, self._task.check_mode)
+        site = _site(options, task_vars["groups"])
+        found = looked_up(_addresses(site, task_vars))
+        controllers = options["controllers"] or found.own
+        notes = _notes(site, task_vars["groups"])
+        folder = Path(options["folder"])
+        files = {
+            folder / _PORT_FILE: ports_text(site, controllers),
+            folder / _INVENTORY: inventory_text(site, options["folder"], notes),
+        }
+        _write(files, self._task.check_mode)
         return {
             "changed": True,
-            "files": [str(Path(options["folder"]) / name) for name in files],
+            "folder": options["folder"],
+            "files": [str(path) for path in files],
+            "diff": [{"before": "", "after": text, "after_header": str(path)} for path, text in files.items()],
+            "hosts": {group: len(hosts) for group, hosts in site.hosts.items() if hosts},
+            "groups": site.children,
             "controllers": controllers,
-            "hosts": {group: len(hosts) for group, hosts in groups.items()},
+            "notes": [*notes, *_to_do(site, found, controllers, options)],
         }
 
 
-def _slurm(path: str) -> SlurmHosts:
+def _site(options: Mapping[str, Any], groups: Mapping[str, Any]) -> Site:
+    site = Site()
+    if options["slurm_conf"]:
+        site.add_slurm(_slurm(options["slurm_conf"]))
+    site.add({group: _named(group, hosts) for group, hosts in options["hosts"].items()})
+    if options["groups"]:
+        site.children = checked(options["groups"], groups)
+    elif not any(site.hosts.values()):
+        if not own_groups(groups):
+            raise PortFileError(_NOTHING)
+        site.children = proposed(groups)
+        if not site.children:
+            raise PortFileError(
+                f"No group of the inventory has the name of a service: {listed(own_groups(groups))}.\n{_NOTHING}"
+            )
+    return site
+
+
+def _slurm(path: str) -> SlurmConf:
     try:
-        return read_slurm_conf(Path(path).read_text(encoding="utf-8"))
+        return read_slurm_conf(Path(path))
     except OSError as exc:
-        raise PortFileError(f"Cannot read {path}: {exc.strerror}. Set init_slurm_conf.") from None
+        raise PortFileError(f"Cannot read {exc.filename}: {exc.strerror}. Set init_slurm_conf.") from None
     except ValueError as exc:
         raise PortFileError(f"Invalid {path}: {exc}.") from None
 
 
-def _named_hosts(groups: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the hosts of a dictionary of groups: lists of names, or dictionaries of names and addresses."""
-    found = {}
-    for group, hosts in groups.items():
-        if group not in CANONICAL_GROUPS:
-            near = similar_group(group)
-            advice = f"Did you mean {near}?" if near else "See docs/port-file.md, section Groups."
-            raise invalid("init_hosts", group, "a group of hpc.ports", advice)
-        found[str(group)] = {
-            str(name): str((hosts if isinstance(hosts, Mapping) else {}).get(name) or "") for name in hosts
-        }
+def _named(group: str, hosts: object) -> dict[str, str]:
+    """Return names and addresses: of a list of names, or of a dictionary; both may be lists as Slurm writes them."""
+    check_canonical("init_hosts", group)
+    pairs = (
+        hosts.items()
+        if isinstance(hosts, Mapping)
+        else [(name, "") for name in hosts]
+        if isinstance(hosts, list)
+        else []
+    )
+    found: dict[str, str] = {}
+    for name, address in pairs:
+        try:
+            names, addresses = expanded(str(name)), expanded(str(address or ""))
+        except ValueError as exc:
+            raise PortFileError(f"Invalid init_hosts.{group}: {exc}.") from None
+        if len(addresses) not in (0, len(names)):
+            raise invalid(f"init_hosts.{group}.{name}", address, f"{len(names)} addresses")
+        found.update(zip(names, addresses or [""] * len(names)))
+    if not found:
+        raise invalid(f"init_hosts.{group}", hosts, "a list of hosts, or a dictionary of hosts and their addresses")
     return found
 
 
-def _own_address(groups: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the address that this machine would use towards one of the hosts; none if no host has an address."""
-    for hosts in groups.values():
-        for name, address in hosts.items():
-            try:
-                with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                    sock.connect((address or name, 22))  # sends nothing
-                    return [str(sock.getsockname()[0])]
-            except OSError:
-                continue
-    return []
+def _addresses(site: Site, task_vars: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what each host is reached at; a name without addresses is its own."""
+    found = {name: addresses or [name] for name, addresses in site.addresses.items()}
+    for names in site.children.values():
+        for host in (host for name in names for host in task_vars["groups"][name]):
+            found.setdefault(host, [str(task_vars["hostvars"][host].get("ansible_host") or host)])
+    return found
 
 
-def _write(folder: Path, files: Mapping[str, str], check_mode: bool) -> None:
-    present = [str(folder / name) for name in files if (folder / name).exists()]
-    if present:
-        raise AnsibleActionFail(f"{present[0]} is there already. Nothing was written. Set init_folder to a new folder.")
-    if check_mode:
-        return
+def _notes(site: Site, groups: Mapping[str, Any]) -> list[str]:
+    """Return what is not in the inventory, and what is a guess."""
+    slurm, mapped = site.slurm, site.children
+    left = unmapped(mapped, groups) if mapped else []
+    notes = {
+        "Not read, because it is not beside slurm.conf: Include": slurm.unread,
+        "Nodes without an address yet (State CLOUD or FUTURE, docs/nodes.md) are left out:": slurm.later,
+        "Nodes with the address of another node are left out:": slurm.doubles,
+        "These groups have hosts that are in no group of hpc.ports and get no firewall:": left,
+    }
+    return [f"{text} {listed(names)}." for text, names in notes.items() if names]
+
+
+def _to_do(site: Site, found: Found, controllers: list[str], options: Mapping[str, Any]) -> list[str]:
+    """Return what the user has to check or fill in."""
+    texts = []
+    by_name = [f"{group} is {', '.join(names)}" for group, names in site.children.items() if names != [group]]
+    if by_name and not options["groups"]:
+        texts.append(f"Check the groups, which were chosen by their names: {listed(by_name)}.")
+    if found.failed:
+        names = listed(found.failed)
+        texts.append(
+            f"Set ansible_host of these hosts: {names}. Here their names lead to no address that others reach."
+        )
+    if not controllers:
+        texts.append("Fill in the endpoint controllers: from where Ansible connects, as the hosts see it.")
+    elif not options["controllers"]:
+        texts.append(f"Check the endpoint controllers: this machine reaches the hosts from {listed(controllers)}.")
+    return texts
+
+
+def _write(files: Mapping[Path, str], check_mode: bool) -> None:
     try:
-        for name, text in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8")
+        write_new(files, dry=check_mode)
+    except FileExistsError as exc:
+        raise AnsibleActionFail(f"{exc.filename} is there already. Nothing was written. Set init_folder.") from None
     except OSError as exc:
-        raise AnsibleActionFail(f"Cannot write {exc.filename}: {exc.strerror}. Set init_folder.") from exc
+        raise AnsibleActionFail(f"Cannot write {exc.filename}: {exc.strerror}. Set init_folder.") from None
