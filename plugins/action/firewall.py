@@ -32,6 +32,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses
     unknown_warnings,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
 
 class ActionModule(ActionBase):
@@ -114,7 +115,10 @@ def _host_at(store: Store, address: str) -> str:
 
 
 def _policy(store: Store, host: str) -> dict[str, Any]:
-    policy = store.policy(host)
+    try:
+        policy = store.policy(host)
+    except PortFileError as exc:
+        raise AnsibleActionFail(str(exc)) from None
     if policy is None:
         raise AnsibleActionFail(
             f"Host {host} has no policy in this plan: it is in none of the canonical groups. Add it to one of them, or "

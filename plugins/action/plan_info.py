@@ -24,6 +24,7 @@ class ActionModule(ControllerAction):
 
     ARGUMENTS = {
         "lint": {"type": "bool", "default": False},
+        "report_only": {"type": "bool", "default": False},
         "without": {"type": "list", "elements": "str", "default": []},
     }
 
@@ -32,13 +33,14 @@ class ActionModule(ControllerAction):
         without = options["without"]
         check_play(task_vars["inventory_hostname"], task_vars)
         variables = without_hosts(task_vars, without) if without else task_vars
-        store = self.store(store_key(self._task._uuid, variables))
-        store.made(lambda: self._plan(variables, without))
+        task = f"{self._task._uuid}-report" if options["report_only"] else self._task._uuid
+        store = self.store(store_key(task, variables))
+        store.made(lambda: self._plan(variables, without, options["report_only"]))
         return _result(store, options["lint"])
 
-    def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str]) -> Plan:
+    def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str], report_only: bool) -> Plan:
         try:
-            return site_plan(self._loader, task_vars)
+            return site_plan(self._loader, task_vars, report_only)
         except PortFileError as exc:
             if without:
                 raise PortFileError(f"Without {listed(without)}: {exc}") from exc
@@ -46,7 +48,7 @@ class ActionModule(ControllerAction):
 
 
 def _result(store: Store, lint: bool) -> dict[str, Any]:
-    managed, advice = store.kept("told", _told)
+    managed, advice = store.kept("told", _told, report_only=True)
     result = {"changed": False, "key": store.key, "managed": managed}
     if lint:
         return {**result, "findings": advice}

@@ -28,6 +28,12 @@ options:
     description: Return the findings of lint instead of showing them as warnings.
     type: bool
     default: false
+  report_only:
+    description:
+      - Compile a plan that no module applies or renders. Its endpoint C(controllers) may be empty. The playbook
+        C(hpc.ports.audit) uses it on a site that has no port file yet.
+    type: bool
+    default: false
   without:
     description:
       - Hosts of the inventory to leave out. The plan is compiled as if they were in none of its groups.

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from ansible.parsing.dataloader import DataLoader
 
 
-def site_plan(loader: DataLoader, variables: Mapping[str, Any]) -> Plan:
-    """Return the plan of the `hostvars` and `groups` in these variables. Raises PortFileError."""
+def site_plan(loader: DataLoader, variables: Mapping[str, Any], report_only: bool = False) -> Plan:
+    """Return the plan of the `hostvars` and `groups` in these variables. Raises PortFileError.
+
+    With `report_only`, the endpoint `controllers` may be empty.
+    """
     shipped = loader.load_from_file(str(PORT_FILE))
-    return compile_plan(site_catalogue(shipped, variables), site_inventory(variables, _ssh_settings()))
+    catalogue, inventory = site_catalogue(shipped, variables), site_inventory(variables, _ssh_settings())
+    return compile_plan(catalogue, inventory, report_only=report_only)
 
 
 def _ssh_settings() -> dict[str, Any]:

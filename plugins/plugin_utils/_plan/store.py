@@ -20,9 +20,17 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
+_REPORT_ONLY = (
+    "This plan is for a report only, because plan_info compiled it with report_only: true. Its endpoint controllers "
+    "may be empty, and then it would lock Ansible out. Compile a plan without report_only."
+)
+
 
 class Store:
-    """One plan in its folder. `key` identifies the input of the plan."""
+    """One plan in its folder. `key` identifies the input of the plan.
+
+    A plan that is for a report only has no policy of a host, and only readers that ask for such a plan get it.
+    """
 
     def __init__(self, run_folder: str, key: str) -> None:
         self.key = key
@@ -43,12 +51,16 @@ class Store:
         except PortFileError as exc:
             (self._folder / "error").write_text(str(exc), encoding="utf-8")
             return
+        if not plan.report_only:
+            self._write_policies(plan)
+        (self._folder / "plan").write_bytes(pickle.dumps(plan))
+
+    def _write_policies(self, plan: Any) -> None:
         for digest, policy in plan.policies.items():
             (self._folder / digest).write_text(json.dumps(policy), encoding="utf-8")
         for host, digest in plan.hosts.items():
             own = {"policy": digest, "addresses": plan.addresses.texts_of(host)}
             self._host_file(host).write_text(json.dumps(own), encoding="utf-8")
-        (self._folder / "plan").write_bytes(pickle.dumps(plan))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -58,12 +70,12 @@ class Store:
             flock(file, LOCK_EX)
             yield
 
-    def kept(self, name: str, make: Callable[[Any], Any]) -> Any:
-        """Return the result of `make` for the plan, computed once per run."""
+    def kept(self, name: str, make: Callable[[Any], Any], report_only: bool = False) -> Any:
+        """Return the result of `make` for the plan, computed once per run. `report_only` is that of `plan`."""
         path = self._folder / name
         with self.lock():
             if not path.exists():
-                path.write_bytes(pickle.dumps(make(self.plan())))
+                path.write_bytes(pickle.dumps(make(self.plan(report_only))))
         return pickle.loads(path.read_bytes())
 
     def part(self, name: str, host: str, make: Callable[[Any], Any]) -> dict[str, Any]:
@@ -104,15 +116,26 @@ class Store:
             path.write_text(json.dumps(owners), encoding="utf-8")
         return found
 
-    def plan(self) -> Any:
-        """Return the complete plan. `policy` is faster for the policy of one host."""
-        return pickle.loads((self._folder / "plan").read_bytes())
+    def plan(self, report_only: bool = False) -> Any:
+        """Return the complete plan. `policy` is faster for the policy of one host.
+
+        Raises PortFileError for a plan that is for a report only, unless `report_only`.
+        """
+        plan = pickle.loads((self._folder / "plan").read_bytes())
+        if plan.report_only and not report_only:
+            raise PortFileError(_REPORT_ONLY)
+        return plan
 
     def policy(self, host: str) -> dict[str, Any] | None:
-        """Return the policy of a host with its addresses as plain data, or None if the host is not managed."""
+        """Return the policy of a host with its addresses as plain data, or None if the host is not managed.
+
+        Raises PortFileError for a plan that is for a report only.
+        """
         try:
             own = json.loads(self._host_file(host).read_text(encoding="utf-8"))
         except FileNotFoundError:
+            if (self._folder / "plan").exists():
+                self.plan()
             return None
         policy = json.loads((self._folder / own["policy"]).read_text(encoding="utf-8"))
         return {**policy, "addresses": own["addresses"]}

@@ -54,7 +54,7 @@ class Connection:
 class SimplePlan:
     """The part of a plan that a store reads."""
 
-    policies, hosts = {"abc": POLICY}, {"n1": "abc"}
+    policies, hosts, report_only = {"abc": POLICY}, {"n1": "abc"}, False
 
     @property
     def addresses(self) -> SimplePlan:
@@ -67,6 +67,12 @@ class SimplePlan:
     def host_at(self, address: str) -> str:
         """Return the host that has the address."""
         return {"10.0.0.9": "login1"}.get(address, "")
+
+
+class PlanForReport(SimplePlan):
+    """A plan that must not be applied."""
+
+    report_only = True
 
 
 def ran(
@@ -268,6 +274,13 @@ def test_a_missing_plan_or_policy_is_refused(
     with pytest.raises(AnsibleActionFail) as failed:
         ran(sent, host=host, **arguments)
     assert (str(failed.value), sent) == (text, [])
+
+
+def test_a_plan_for_a_report_only_is_refused(sent: list[tuple[str, dict[str, Any]]], tmp_path: Path) -> None:
+    Store(str(tmp_path), "report").made(PlanForReport)
+    with pytest.raises(AnsibleActionFail, match="^This plan is for a report only, because plan_info compiled it "):
+        ran(sent, plan="report")
+    assert sent == []
 
 
 # ---- plays with batches of hosts

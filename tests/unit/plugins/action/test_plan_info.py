@@ -183,6 +183,25 @@ def test_the_action_group_gives_the_plan_to_modules(tmp_path: Path) -> None:
     assert (tmp_path / "rulesets" / "classes.json").exists()
 
 
+def test_a_plan_for_a_report_only_is_neither_applied_nor_written(tmp_path: Path) -> None:
+    uses = f"""
+    - hpc.ports.firewall: {{plan: "{{{{ plan.key }}}}"}}
+      ignore_errors: true
+      register: applied
+    - hpc.ports.render: {{plan: "{{{{ plan.key }}}}", folder: {tmp_path}/rulesets}}
+      run_once: true
+      ignore_errors: true
+      register: rendered
+    - ansible.builtin.debug: {{msg: "APPLIED={{{{ applied.msg }}}} RENDERED={{{{ rendered.msg }}}}"}}
+"""
+    task = "args: {report_only: true}\n      run_once: true"
+    code, output = run(tmp_path, site="firewall_endpoints: {}", task=task, more=uses)
+    assert code == 0, output
+    refused = "This plan is for a report only, because plan_info compiled it with report_only: true."
+    assert f"APPLIED={refused}" in output and f"RENDERED={refused}" in output
+    assert not (tmp_path / "rulesets").exists()
+
+
 PASSWORD = "only for tests"
 # Writes the rules of all classes of hosts.
 RENDERED = (

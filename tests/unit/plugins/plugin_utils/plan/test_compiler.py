@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan, recompiled
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.tests.support.sites import CONTROLLER, accepts, make_plan, opens, rules
+from ansible_collections.hpc.ports.tests.support.sites import (
+    CONTROLLER,
+    accepts,
+    make_catalogue,
+    make_inventory,
+    make_plan,
+    opens,
+    rules,
+)
 
 SERVICES: dict[str, Any] = {
     "web": {"ports": ["443/tcp"]},
@@ -486,6 +495,24 @@ def test_empty_controllers(endpoint: dict[str, Any]) -> None:
         "Invalid firewall_endpoints.controllers: got no address, expected at least one, because it is a source of the "
         "required flow management_ssh. Add cidrs, hostnames or groups with hosts."
     )
+
+
+def test_a_plan_for_a_report_only_may_have_empty_controllers() -> None:
+    inventory = make_inventory({"ctl": CTL})
+    catalogue = make_catalogue({"endpoints": {"controllers": {"cidrs": []}}}, tuple(inventory.groups))
+    plan = compile_plan(catalogue, inventory, report_only=True)
+    assert (plan.report_only, rules(plan, "ctl", "in")) == (True, {})
+    assert recompiled(plan, catalogue) == plan
+    with pytest.raises(PortFileError, match="^Invalid firewall_endpoints.controllers: got no address"):
+        compile_plan(catalogue, inventory)
+
+
+def test_a_plan_for_a_report_only_needs_the_sources_of_other_required_flows() -> None:
+    flow = {"from": ["workspace"], "to": ["control_plane"], "services": ["web"], "need": "required"}
+    inventory = make_inventory({"ctl": CTL})
+    catalogue = make_catalogue(site(f=flow), tuple(inventory.groups))
+    with pytest.raises(PortFileError, match="^Invalid firewall_endpoints.workspace: got no address"):
+        compile_plan(catalogue, inventory, report_only=True)
 
 
 def test_empty_controllers_without_managed_hosts_are_allowed() -> None:

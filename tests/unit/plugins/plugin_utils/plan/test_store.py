@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,6 +22,7 @@ class SmallPlan:
 
     policies: dict[str, dict[str, Any]] = field(default_factory=lambda: {"abc": {"mode": "observe"}})
     hosts: dict[str, str] = field(default_factory=lambda: {"n1": "abc", "n/2": "abc"})
+    report_only: bool = False
 
     @property
     def addresses(self) -> SmallPlan:
@@ -37,7 +39,27 @@ def test_policy_of_a_host(tmp_path: Path) -> None:
     assert Store(str(tmp_path), "key").policy("n1") == {"mode": "observe", "addresses": ["address of n1"]}
     assert store.policy("n/2") == {"mode": "observe", "addresses": ["address of n/2"]}
     assert store.policy("other") is None
+    assert Store(str(tmp_path), "unknown").policy("n1") is None
     assert store.plan() == SmallPlan()
+
+
+def test_a_plan_for_a_report_only_gives_nothing_to_other_readers(tmp_path: Path) -> None:
+    plan = SmallPlan(report_only=True)
+    store = Store(str(tmp_path), "key").made(lambda: plan)
+    assert store.plan(report_only=True) == plan
+    assert store.kept("hosts", lambda plan: sorted(plan.hosts), report_only=True) == ["n/2", "n1"]
+    readers: list[Callable[[], object]] = [
+        store.plan,
+        lambda: store.policy("n1"),
+        lambda: store.policy("other"),
+        lambda: store.kept("told", lambda plan: 1),
+        lambda: store.part("verify", "n1", parts_of),
+    ]
+    for read in readers:
+        with pytest.raises(PortFileError, match="^This plan is for a report only, because plan_info "):
+            read()
+    # Nothing of it is on the disk for a reader that does not ask.
+    assert not list(tmp_path.rglob("abc")) and not list(tmp_path.rglob("host-*"))
 
 
 def test_all_workers_raise_the_same_error(tmp_path: Path) -> None:
