@@ -38,7 +38,7 @@ class ActionModule(ControllerAction):
         findings = findings_of(plan, answers)
         draft = proposed(plan, findings, answers.keys()).text()
         text = [*lines(plan, findings), *_about_answers(answers, silent)]
-        text += ["Proposed entries of the port file:", *draft.splitlines()] if draft.strip() != "{}" else []
+        text += ["Proposed entries of the port file:", *draft.splitlines()] if draft else []
         self._display.display("\n".join(["", *map(shown, text), ""]))
         if options["draft"]:
             write_file(options["draft"], draft, "audit_draft")

@@ -59,6 +59,7 @@ def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None
         "Init": {"localhost"},
         "Lint": nodes,
         "Matrix": nodes,
+        "Observed": nodes,
         "PBS clusters": nodes,
         "Prepare PBS clusters": nodes,
         "Remove the firewall": nodes,

@@ -36,6 +36,12 @@ class Listener(NamedTuple):
         """Return whether only the host itself reaches it."""
         return ip_address(self.address).is_loopback
 
+    @property
+    def holder(self) -> str:
+        """Return who listens, such as `gmond (gmond.service)`; empty if it is not known."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{self.process}{unit}" if self.process else self.unit
+
 
 class Connection(NamedTuple):
     """Connections with one peer on one port; `direction` is `in` if the peer opened them, else `out`.

@@ -18,6 +18,15 @@ _LONGEST_NAME = 60
 _PROTOCOLS = ("tcp", "udp", "ip")
 
 
+def answered(result: object) -> Mapping[str, Any]:
+    """Return the result that a host registered, if its task succeeded. Otherwise the error says why it has none."""
+    if not isinstance(result, Mapping):
+        raise ValueError("it was not asked")
+    if result.get("failed") or result.get("unreachable"):
+        raise ValueError(shown_start(str(result.get("msg", "it failed"))).rstrip("."))
+    return result
+
+
 def list_of(data: Mapping[str, Any], key: str) -> list[Any]:
     """Return a list."""
     value = data.get(key)

@@ -29,22 +29,40 @@ def without_objections(plan: Plan, draft: Draft, today: date | None = None) -> t
     """Return the draft without flows that are invalid or have errors or warnings of lint, and a line for each of them.
 
     Notes do not count, nor do findings about the port file of the plan. Services and endpoints that no flow of the
-    draft needs any more are left out silently.
+    draft needs any more are left out silently. Of a flow with several services, those without findings stay.
     """
-    reasons = _invalid(plan.catalogue, draft)
-    rest = _without(draft, reasons)
+    rest, left = draft, {}
     while rest.flows:
-        objections = _by_flow(rest, findings(recompiled(plan, _merged(plan.catalogue, rest)), today or date.today()))
-        if not objections:
+        reasons = _objections(plan, rest, today or date.today())
+        if not reasons:
             break
-        reasons.update(objections)
-        rest = _without(rest, objections)
-    return rest, [f"{name} ({_content(draft, draft.flows[name])}): {reasons[name]}" for name in sorted(reasons)]
+        several = {name for name in reasons if len(rest.flows[name]["services"]) > 1}
+        gone = reasons.keys() - several
+        left.update({name: f"{name} ({_content(rest, rest.flows[name])}): {reasons[name]}" for name in gone})
+        rest = _split(_without(rest, gone), several)
+    return rest, [left[name] for name in sorted(left)]
+
+
+def _objections(plan: Plan, draft: Draft, today: date) -> dict[str, str]:
+    """Return why flows are not for the port file, by flow."""
+    reasons = _invalid(plan.catalogue, draft)
+    return reasons or _by_flow(draft, findings(recompiled(plan, _merged(plan.catalogue, draft)), today))
+
+
+def _split(draft: Draft, names: Collection[str]) -> Draft:
+    """Return the draft with a flow for each service instead of these flows."""
+    flows = {name: flow for name, flow in draft.flows.items() if name not in names}
+    for name in names:
+        for service in draft.flows[name]["services"]:
+            new = draft.unused(f"{name}_{service}", (flows, draft.flows, draft.catalogue.flows))
+            flows[new] = {**draft.flows[name], "services": [service]}
+    return replace(draft, flows=flows)
 
 
 def _merged(catalogue: Catalogue, draft: Draft) -> Catalogue:
     """Return the port file with the draft. Raises PortFileError."""
-    return with_entries(catalogue, draft.entries())
+    enabled = {name: replace(catalogue.flows[name], enabled=True) for name in draft.enabled}
+    return with_entries(replace(catalogue, flows={**catalogue.flows, **enabled}), draft.entries())
 
 
 def _invalid(catalogue: Catalogue, draft: Draft) -> dict[str, str]:

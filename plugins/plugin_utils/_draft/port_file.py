@@ -28,30 +28,47 @@ _ANYWHERE = {("0.0.0.0/0",): "anywhere_ipv4", ("::/0",): "anywhere_ipv6", ("0.0.
 
 @dataclass
 class Draft:
-    """New entries of the three dictionaries of a port file; existing services and endpoints are used by name."""
+    """New entries of the three dictionaries of a port file; existing services and endpoints are used by name.
+
+    `enabled` are flows of the catalogue that are off, and that the draft turns on.
+    """
 
     catalogue: Catalogue
     services: dict[str, Any] = field(default_factory=dict)
     endpoints: dict[str, Any] = field(default_factory=dict)
     flows: dict[str, Any] = field(default_factory=dict)
+    enabled: list[str] = field(default_factory=list)
 
-    def add(self, sources: list[str], ports: Iterable[PortRange], targets: list[str], prefix: str) -> None:
-        """Add a flow from endpoints to endpoints."""
-        services = self._services(merged(ports))
-        name = self._unused(f"{prefix}_{services[0]}", (self.flows, self.catalogue.flows))
-        self.flows[name] = {"from": sources, "to": targets, "services": services, "need": "recommended"}
+    def add(
+        self,
+        sources: list[str],
+        ports: Iterable[PortRange],
+        targets: list[str],
+        prefix: str,
+        within_cluster: bool = False,
+        service: str = "",
+    ) -> None:
+        """Add a flow from endpoints to endpoints. `service` is a name for a new service, empty for one by its ports."""
+        services = self._services(merged(ports), service)
+        name = self.unused(f"{prefix}_{services[0]}", (self.flows, self.catalogue.flows))
+        within = {"within_cluster": True} if within_cluster else {}
+        self.flows[name] = {"from": sources, "to": targets, "services": services, **within, "need": "recommended"}
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Return the three dictionaries."""
+        """Return the new entries of the three dictionaries."""
         return {"firewall_services": self.services, "firewall_endpoints": self.endpoints, "firewall_flows": self.flows}
 
     def text(self) -> str:
-        """Return the entries as YAML."""
+        """Return the entries as YAML; empty if there are none."""
+        entries = self.entries()
+        entries["firewall_flows"] = {**{name: {"enabled": True} for name in self.enabled}, **self.flows}
+        if not entries["firewall_flows"]:
+            return ""
         # Names from Ansible carry their origin, which YAML cannot write.
-        plain = json.loads(json.dumps({key: value for key, value in self.entries().items() if value}))
+        plain = json.loads(json.dumps({key: value for key, value in entries.items() if value}))
         return yaml.safe_dump(plain, sort_keys=False, width=120)
 
-    def _services(self, ports: list[PortRange]) -> list[str]:
+    def _services(self, ports: list[PortRange], preferred: str = "") -> list[str]:
         """Return services that have exactly these ports together: existing ones, and one new one for the rest."""
         if tuple(ports) == tuple(merged(EVERYTHING)):
             return [self._new_service("everything", ["any/ip"])]
@@ -63,8 +80,8 @@ class Draft:
                 rest = without(rest, own)
         if rest:
             texts = [str(port) for port in rest]
-            name = "port_" + _UNSAFE.sub("_", texts[0]) if len(rest) == 1 else "ports_" + _UNSAFE.sub("_", texts[0])
-            names.append(self._new_service(name, texts))
+            usual = ("port_" if len(rest) == 1 else "ports_") + texts[0]
+            names.append(self._new_service(_safe(preferred) or _safe(usual), texts))
         return sorted(names)
 
     def _known_services(self) -> Mapping[str, tuple[PortRange, ...]]:
@@ -74,31 +91,48 @@ class Draft:
         for known, entry in self.services.items():
             if entry["ports"] == ports:
                 return known
-        name = self._unused(name, (self.services, self.catalogue.services))
+        name = self.unused(name, (self.services, self.catalogue.services))
         self.services[name] = {"ports": ports}
         return name
 
     def endpoint(self, sources: IPSet) -> str:
         """Return the name of an endpoint that has exactly these networks, a new one if there is none."""
         entry = _networks(sources)
-        for known, endpoint in self.endpoints.items():
-            if endpoint == entry:
-                return known
         for name, own in self.catalogue.endpoints.items():
             is_plain = not (own.groups or own.fallback_groups or own.hostnames or own.excepted)
             if is_plain and own.cidrs and IPSet(own.cidrs) == sources:
                 return name
-        first = _UNSAFE.sub("_", entry["cidrs"][0].lower()).strip("_")
-        usual = _ANYWHERE.get(tuple(entry["cidrs"]), f"net_{first}")
-        name = self._unused(usual, (self.endpoints, self.catalogue.endpoints))
+        usual = _ANYWHERE.get(tuple(entry["cidrs"]), f"net_{_safe(entry['cidrs'][0])}")
+        return self._new_endpoint(usual, entry)
+
+    def hosts_endpoint(self, hosts: Mapping[str, Iterable[str]]) -> str:
+        """Return the name of an endpoint that has exactly these hosts. `hosts` has the addresses of each.
+
+        Each address is listed: a network of several addresses would not open anything on a managed host.
+        """
+        entry = {"cidrs": [address for addresses in hosts.values() for address in addresses]}
+        first = _safe(next(iter(hosts)))
+        return self._new_endpoint(f"host_{first}" if len(hosts) == 1 else f"hosts_{first}", entry)
+
+    def _new_endpoint(self, name: str, entry: dict[str, list[str]]) -> str:
+        for known, own in self.endpoints.items():
+            if own == entry:
+                return known
+        name = self.unused(name, (self.endpoints, self.catalogue.endpoints))
         self.endpoints[name] = entry
         return name
 
     @staticmethod
-    def _unused(name: str, taken: Iterable[Mapping[str, Any]]) -> str:
+    def unused(name: str, taken: Iterable[Mapping[str, Any]]) -> str:
+        """Return the name, or with a number if one of the dictionaries has it."""
         name = name[: _LONGEST_NAME - 4]
         candidates = (name if number == 1 else f"{name}_{number}" for number in range(1, 1000))
         return next(candidate for candidate in candidates if not any(candidate in names for names in taken))
+
+
+def _safe(text: str) -> str:
+    """Return a text as the name of an entry."""
+    return _UNSAFE.sub("_", text.lower()).strip("_")
 
 
 def _size(ports: Iterable[PortRange]) -> int:

@@ -109,7 +109,7 @@ def test_with_the_proposed_flows_nothing_is_denied(seen: dict[str, list[Connecti
         for host, items in seen.items()
     }
     both_ends(found, own)
-    entries = yaml.safe_load(proposed(plan, findings_of(plan, found), found).text())
+    entries = yaml.safe_load(proposed(plan, findings_of(plan, found), found).text()) or {}
     site = {name: {**SITE[name], **entries.get(f"firewall_{name}", {})} for name in SITE}
     assert findings_of(plan_of(site), found).denied == []
 

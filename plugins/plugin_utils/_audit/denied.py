@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What hosts in observe mode have recorded and the port file still does not allow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.allowed import peers_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import invalid_answer
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import ADDRESS, HOST, End, Ends, Peer
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Recorded, RecordedPort
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+
+@dataclass
+class Denied:
+    """Recorded connections that no flow allows: see `seen.Openings`.
+
+    `to_containers` has the packets that were routed straight to containers of each host, which no flow opens. `allowed`
+    is how many records the port file allows now. `invalid` says which hosts gave invalid records.
+    """
+
+    openings: dict[tuple[str, int], dict[End, dict[End, Count]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
+    )
+    to_containers: dict[str, int] = field(default_factory=dict)
+    allowed: int = 0
+    invalid: dict[str, str] = field(default_factory=dict)
+
+    def add(self, key: tuple[str, int], target: End, source: End, count: Count) -> None:
+        """Add connections to those between the same ends."""
+        sources = self.openings[key][target]
+        sources[source] = sources[source].plus(count) if source in sources else count
+
+
+def denied_of(plan: Plan, recorded: Mapping[str, Recorded]) -> Denied:
+    """Return what the managed hosts have recorded and no flow of the plan allows."""
+    policies = {key: parse_policy(policy) for key, policy in plan.policies.items()}
+    found, ends = Denied(), Ends(plan)
+    for host in sorted(recorded.keys() & plan.hosts.keys()):
+        try:
+            _add_host(found, ends, host, policies[plan.hosts[host]], recorded[host])
+        except ValueError as exc:
+            found.invalid[host] = str(exc)
+    return found
+
+
+def _add_host(found: Denied, ends: Ends, host: str, policy: Policy, recorded: Recorded) -> None:
+    # First all addresses, so that nothing is added of a host with an invalid one.
+    peers = [[_peers(ends, record.peer, record.target) for record in port.records] for port in recorded.ports]
+    for port, of_port in zip(recorded.ports, peers):
+        if port.direction == "forward":
+            _add_forwarded(found, host, policy, recorded, port, of_port)
+        else:
+            _add_port(found, host, policy, port, [peer for peer, _target in of_port])
+
+
+def _peers(ends: Ends, peer: str, target: str) -> tuple[Peer, Peer]:
+    try:
+        return ends.peer(peer), ends.peer(target or peer)
+    except ValueError:
+        raise invalid_answer("peers", f"{peer} {target}".strip(), "addresses") from None
+
+
+def _add_port(found: Denied, host: str, policy: Policy, port: RecordedPort, peers: list[Peer]) -> None:
+    allowed = peers_of(policy, port.direction, port.protocol, port.port)
+    key, own, is_in = (port.protocol, port.port), End(HOST, host), port.direction == "in"
+    for record, peer in zip(port.records, peers):
+        if allowed.have(peer.version, peer.number):
+            found.allowed += 1
+        elif is_in:
+            found.add(key, own, peer.end, Count(record.packets, 0, record.last_seconds))
+        else:
+            found.add(key, peer.end, own, Count(0, record.packets, record.last_seconds))
+
+
+def _add_forwarded(
+    found: Denied, host: str, policy: Policy, recorded: Recorded, port: RecordedPort, peers: list[tuple[Peer, Peer]]
+) -> None:
+    """Add what containers of the host opened; a container may open what its host may open."""
+    allowed = peers_of(policy, "out", port.protocol, port.port)
+    for record, (source, target) in zip(port.records, peers):
+        if _is_container(recorded, target) or source.end.kind != ADDRESS and not _is_container(recorded, source):
+            found.to_containers[host] = found.to_containers.get(host, 0) + record.packets
+        elif allowed.have(target.version, target.number):
+            found.allowed += 1
+        else:
+            count = Count(0, record.packets, record.last_seconds)
+            found.add((port.protocol, port.port), target.end, End(HOST, host), count)
+
+
+def _is_container(recorded: Recorded, peer: Peer) -> bool:
+    return any(
+        network.version == peer.version and int(network[0]) <= peer.number <= int(network[-1])
+        for network in recorded.container_networks
+    )

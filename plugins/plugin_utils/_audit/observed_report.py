@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of what hosts in observe mode have recorded: as text, JSON and an HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.denied import denied_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.names import shortened
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.objections import without_objections
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.proposals import proposed
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Recorded
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Seen, Side, seen_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page_of
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+FORMAT = 1
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
+
+
+class Report(NamedTuple):
+    """What hosts recorded and no flow allows, the proposed entries as YAML, and what is to be said about the hosts.
+
+    `left_out` are flows that are not proposed because of lint, `allowed` is how many records the port file allows now.
+    """
+
+    seen: list[Seen]
+    draft: str
+    left_out: list[str]
+    allowed: int
+    notes: list[str]
+
+
+def report_of(plan: Plan, recorded: Mapping[str, Recorded], silent: Mapping[str, str]) -> Report:
+    """Return the report. `silent` says why nothing is known of a host."""
+    denied = denied_of(plan, recorded)
+    valid = {host: answer for host, answer in recorded.items() if host not in denied.invalid}
+    seen = seen_of(plan, denied.openings, {host: answer.listeners for host, answer in valid.items()})
+    draft, left_out = without_objections(plan, proposed(plan, seen))
+    notes = [*_about_hosts(valid, {**silent, **denied.invalid}), *_about_containers(denied.to_containers)]
+    return Report(seen, draft.text(), left_out, denied.allowed, notes)
+
+
+def _about_hosts(recorded: Mapping[str, Recorded], silent: Mapping[str, str]) -> list[str]:
+    observing = {host: answer.seconds for host, answer in recorded.items() if answer.seconds is not None}
+    others = sorted(recorded.keys() - observing.keys())
+    newest = min(observing, key=lambda host: (observing[host], host), default="")
+    full = [f"{host} ({answer.unrecorded})" for host, answer in sorted(recorded.items()) if answer.unrecorded]
+    left = [f"{host} ({answer.left_out})" for host, answer in sorted(recorded.items()) if answer.left_out]
+    return [
+        *(
+            [f"{_count(len(observing), 'host')} observe, for {duration(observing[newest])} or longer ({newest})."]
+            if newest
+            else []
+        ),
+        *(
+            [f"Not in observe mode (firewall_mode: observe), so nothing is known: {shortened(others)}."]
+            if others
+            else []
+        ),
+        *([f"Packets that did not fit into the records of their host: {shortened(full)}."] if full else []),
+        *([f"Records that were left out: {shortened(left)}."] if left else []),
+        *(f"Nothing is known of {host}: {reason}." for host, reason in sorted(silent.items())),
+    ]
+
+
+def _about_containers(packets: Mapping[str, int]) -> list[str]:
+    if not packets:
+        return []
+    hosts = shortened([f"{host} ({_count(number, 'packet')})" for host, number in sorted(packets.items())])
+    return [f"Packets that others routed straight to containers, which no flow allows; publish the ports: {hosts}."]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: int) -> str:
+    """Return a time in its largest unit, such as `2 hours`."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return _count(seconds // size, unit)
+    return _count(seconds, "second")
+
+
+# ---- the screen
+
+
+def lines(report: Report) -> list[str]:
+    """Return the report for a screen."""
+    title = "Connections that no flow allows, and that the hosts accept only because they observe:"
+    texts = [f"  {_seen_text(item)}" for item in report.seen] or ["  none"]
+    allowed = f"The port file now allows {_count(report.allowed, 'older record')}."
+    result = [title, *texts, "", *report.notes, *([allowed] if report.allowed else [])]
+    if report.left_out:
+        result += ["", "Not proposed, because lint objects:", *(f"  {text}" for text in report.left_out)]
+    return result + (["", "Proposed entries of the port file:", *report.draft.splitlines()] if report.draft else [])
+
+
+def _seen_text(seen: Seen) -> str:
+    """Return a group as text: `slurm_compute to head 8649/udp, 40 hosts, 12,300 packets, last 2 minutes ago; …`."""
+    by = f"; {', '.join(seen.listeners)} listens" if seen.listeners else ""
+    hosts = len(seen.sources.hosts)
+    return ", ".join(
+        [
+            f"{side_text(seen.sources)} to {side_text(seen.targets)} {shortened(list(map(str, seen.ports)))}",
+            *([_count(hosts, "host")] if hosts > 1 else []),
+            _count(seen.number, "packet"),
+            f"last {duration(seen.last_seconds)} ago{by}",
+        ]
+    )
+
+
+def side_text(side: Side) -> str:
+    """Return the names of one side, or the first of them."""
+    return shortened([*side.groups, *side.endpoints, *side.rest, *side.addresses])
+
+
+# ---- files
+
+
+def data_of(report: Report) -> dict[str, Any]:
+    """Return plain data: the fields of the report."""
+    return {
+        "format": FORMAT,
+        "seen": [
+            {
+                "from": _side(item.sources),
+                "to": _side(item.targets),
+                "ports": list(map(str, item.ports)),
+                "within_cluster": item.within_cluster,
+                "listeners": list(item.listeners),
+                "packets": item.number,
+                "last_seconds": item.last_seconds,
+            }
+            for item in report.seen
+        ],
+        "draft": report.draft,
+        "left_out": report.left_out,
+        "allowed": report.allowed,
+        "notes": report.notes,
+    }
+
+
+def _side(side: Side) -> dict[str, Sequence[str]]:
+    return {name: list(names) for name, names in side._asdict().items()}
+
+
+def _json(report: Report) -> str:
+    return json.dumps(data_of(report), indent=1) + "\n"
+
+
+def _html(report: Report) -> str:
+    data = shown_data({**data_of(report), "draft": ""})
+    rows = [{"from": side_text(item.sources), "to": side_text(item.targets)} for item in report.seen]
+    texts = "\n".join(map(shown, report.draft.splitlines()))
+    return page_of("observed", {**data, "titles": shown_data(rows), "draft": texts})
+
+
+# What writes a file, by the end of its name.
+WRITERS: Mapping[str, Callable[[Report], str]] = {".json": _json, ".html": _html}

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Propose entries of the port file for connections that were seen: see `seen.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.cover import Groups
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Seen, Side
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.membership import addresses_of
+
+with suppress(ImportError):  # `missing_library` reports a missing netaddr
+    from netaddr import IPNetwork, IPSet
+
+if TYPE_CHECKING:
+    from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+_PREFIX = "seen"
+# More addresses than these are proposed as networks, of these prefixes if they suffice.
+_MOST_ADDRESSES = 16
+_PREFIXES = {4: (24, 20, 16), 6: (64, 56, 48)}
+# More ports than these that nobody holds are proposed as a range, rounded to a multiple.
+_MOST_PORTS, _MULTIPLE = 3, 1000
+# Names of programs that do not say what the service is.
+_GENERIC = re.compile(
+    r"(python|java|node|perl|ruby|php|beam|mono|dotnet|(ba|da|z)?sh$|sudo$|systemd|init$|.*-proxy$|conmon|rootlessport)"
+)
+
+
+def proposed(plan: Plan, seen: Iterable[Seen]) -> Draft:
+    """Return the entries that allow what was seen: flows that are off are turned on, others are new."""
+    draft = Draft(plan.catalogue)
+    for item in seen:
+        flow = _flow_that_is_off(plan, item)
+        if flow:
+            draft.enabled += [flow.name] if flow.name not in draft.enabled else []
+            continue
+        ports = _proposed_ports(item)
+        within = item.within_cluster and _is_for_clusters(plan, ports)
+        sources, targets = (_endpoints(plan, draft, side, within) for side in (item.sources, item.targets))
+        draft.add(sources, ports, targets, _PREFIX, within_cluster=within, service=_service_name(item))
+    return draft
+
+
+def _flow_that_is_off(plan: Plan, seen: Seen) -> Flow | None:
+    """Return the first flow that would allow all of it, and that the site has neither turned on nor off."""
+    for flow in plan.catalogue.flows.values():
+        if flow.name not in plan.flows_on and flow.enabled is None and (seen.within_cluster or not flow.within_cluster):
+            services = [plan.catalogue.services[name] for name in flow.services]
+            ports = [ports for service in services if service.has_own_ports for ports in service.ports]
+            if not without(seen.ports, ports) and all(
+                _has(plan, names, side) for names, side in ((flow.sources, seen.sources), (flow.targets, seen.targets))
+            ):
+                return flow
+    return None
+
+
+def _has(plan: Plan, endpoints: Iterable[str], side: Side) -> bool:
+    """Return whether endpoints have all of a side. Their host names are not looked up."""
+    names = list(endpoints)
+    hosts = set().union(*(plan.addresses.members(name) for name in names))
+    if not set(side.hosts) <= hosts or not set(side.endpoints) <= set(names):
+        return False
+    networks = IPSet(network for name in names for network in plan.addresses.networks(name))
+    return all(IPNetwork(address) in networks for address in side.addresses)
+
+
+def _is_for_clusters(plan: Plan, ports: list[PortRange]) -> bool:
+    """Return whether a flow should stay within a cluster: there are several, or a service asks for it."""
+    clusters = {cluster for host in plan.inventory.managed for cluster in plan.inventory.hosts[host].clusters}
+    asking = [service for service in plan.catalogue.services.values() if service.exposure == "cluster"]
+    return len(clusters) > 1 or any(not without(service.ports, ports) for service in asking)
+
+
+def _proposed_ports(seen: Seen) -> list[PortRange]:
+    """Return the ports; many ephemeral ports that nobody holds as a range around them."""
+    if len(seen.ports) <= _MOST_PORTS or seen.listeners:
+        return list(seen.ports)
+    found = []
+    for protocol in dict.fromkeys(ports.protocol for ports in seen.ports):
+        own = [ports for ports in seen.ports if ports.protocol == protocol]
+        if len(own) <= _MOST_PORTS or own[0].first < _MULTIPLE or protocol == "ip":
+            found += own
+            continue
+        first = own[0].first // _MULTIPLE * _MULTIPLE
+        found.append(PortRange(protocol, first, min(65535, own[-1].last // _MULTIPLE * _MULTIPLE + _MULTIPLE - 1)))
+    return merged(found)
+
+
+def _service_name(seen: Seen) -> str:
+    """Return the name of the program that holds the port, if it says what the service is."""
+    names = {name.split(" ")[0].split(".service")[0] for name in seen.listeners}
+    telling = sorted(name for name in names if not _GENERIC.match(name))
+    return telling[0] if len(telling) == 1 else ""
+
+
+def _endpoints(plan: Plan, draft: Draft, side: Side, within_cluster: bool) -> list[str]:
+    """Return names for a side: its groups and endpoints, and new endpoints for its other hosts and addresses.
+
+    A flow that stays within a cluster can only have groups.
+    """
+    names = [*side.groups, *side.endpoints]
+    if side.rest and within_cluster:
+        return [*names, *Groups(plan).cover(side.rest, share=0).groups]
+    if side.rest:
+        names.append(draft.hosts_endpoint({host: _addresses(plan, host) for host in side.rest}))
+    if side.addresses:
+        names.append(draft.endpoint(_widened(side.addresses)))
+    return names
+
+
+def _addresses(plan: Plan, host: str) -> list[str]:
+    """Return all addresses of a host, each once."""
+    networks = [network for source in (False, True) for network in addresses_of(plan.addresses, host, source)]
+    return list(dict.fromkeys(str(network.ip) for network in networks))
+
+
+def _widened(addresses: Iterable[str]) -> IPSet:
+    """Return the addresses; many of one family as the networks around them."""
+    found = IPSet()
+    for version in (4, 6):
+        own = [network for network in map(IPNetwork, addresses) if network.version == version]
+        networks = IPSet(own)
+        for prefix in _PREFIXES[version]:
+            if len(networks.iter_cidrs()) <= _MOST_ADDRESSES:
+                break
+            networks = IPSet(IPNetwork(f"{network.ip}/{prefix}").cidr for network in own)
+        found |= networks
+    return found
