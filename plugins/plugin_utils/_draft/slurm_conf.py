@@ -49,10 +49,9 @@ class SlurmConf:
     @property
     def databases(self) -> dict[str, str]:
         """Return the hosts of slurmdbd, under the names of controllers and nodes where they are the same host."""
-        storage = self.settings.get("accountingstoragetype", "").lower()
-        if storage.endswith(("none", "filetxt")):
+        if self._storage.endswith(("none", "filetxt")):
             return {}
-        default = "localhost" if storage.endswith("slurmdbd") else ""
+        default = "localhost" if self._storage.endswith("slurmdbd") else ""
         texts = (
             self.settings.get("accountingstoragehost", default),
             self.settings.get("accountingstoragebackuphost", ""),
@@ -63,6 +62,8 @@ class SlurmConf:
     def ports(self) -> dict[str, str]:
         """Return the ports of the services that do not have their usual ports."""
         found = {service: self.settings.get(key, usual) for service, (key, usual) in _PORTS.items()}
+        if not self._storage.endswith("slurmdbd"):
+            del found["slurmdbd"]  # the port of an SQL server, or none
         return {name: text for name, text in found.items() if text != _PORTS[name][1] and _RANGE.fullmatch(text)}
 
     @property
@@ -70,6 +71,10 @@ class SlurmConf:
         """Return SrunPortRange, empty if it is not set."""
         text = self.settings.get("srunportrange", "")
         return text if _RANGE.fullmatch(text) else ""
+
+    @property
+    def _storage(self) -> str:
+        return self.settings.get("accountingstoragetype", "").lower()
 
     def _known(self, name: str) -> tuple[str, str]:
         hosts = {**self.nodes, **self.controllers}

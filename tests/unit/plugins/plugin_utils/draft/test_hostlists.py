@@ -43,6 +43,11 @@ def test_what_is_no_list_of_hosts(text: str) -> None:
         expanded(text)
 
 
+def test_a_long_range_is_refused_before_it_is_counted() -> None:
+    with pytest.raises(ValueError, match="expected ranges such as"):
+        expanded("n[0-65536]")
+
+
 @given(NAMES, st.lists(st.tuples(st.integers(0, 500), st.integers(0, 20)), min_size=1, max_size=5), st.integers(1, 4))
 def test_ranges_are_the_names_that_they_stand_for(name: str, ranges: list[tuple[int, int]], width: int) -> None:
     inner = ",".join(f"{first:0{width}}-{first + more:0{width}}" for first, more in ranges)

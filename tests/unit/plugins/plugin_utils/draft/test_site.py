@@ -64,6 +64,7 @@ def test_notes_are_comments_of_printable_lines() -> None:
     text = inventory_text(Site(), "my\ncluster", ["x\ny: z", "word " * 50])
     assert yaml.safe_load(text) == {"all": {"children": None}}
     assert "# x\\ny: z\n# word word" in text
+    assert inventory(Site(), "word " * 50) == {"children": None}
     text = inventory_text(Site(children={"managed": ["x"]}), "my\ncluster", [])
     assert "-i inventory -i my\\ncluster\n" in text
 
@@ -74,6 +75,7 @@ def test_groups_that_slurm_conf_lacks_are_comments() -> None:
     assert "# slurm_login: {hosts: " in inventory_text(site, "x", []) and "# nfs_server: " in inventory_text(
         site, "x", []
     )
+    assert "# slurm_login: " not in inventory_text(Site(), "x", [])
     site.add({"slurm_login": {"l1": ""}})
     assert "# slurm_login: " not in inventory_text(site, "x", [])
     assert inventory(site)["children"] == {
@@ -92,6 +94,10 @@ def test_the_port_file_has_the_ports_of_slurm_conf() -> None:
     assert found["firewall_srun_ports"] == "60001-60002"
     assert found["firewall_endpoints"]["controllers"] == {"cidrs": ["10.0.0.9", "fd00::9"]}
     assert found.keys() == {"firewall_services", "firewall_srun_ports", "firewall_endpoints"}
+
+
+def test_the_port_file_of_a_site_that_is_not_known_yet() -> None:
+    assert yaml.safe_load(ports_text(Site(), [])).keys() == {"firewall_endpoints"}
 
 
 def test_without_slurm_the_port_file_does_not_speak_of_srun() -> None:

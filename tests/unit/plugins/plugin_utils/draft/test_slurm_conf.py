@@ -32,9 +32,9 @@ AccountingStorageHost=mgmt2.example.org
 SlurmctldPort=6820-6830
 SrunPortRange=60001-63000
 MailProg="/usr/bin/mail # not read"
-NodeName=DEFAULT CPUs=64 \\
-    State=UNKNOWN
-NodeName=n[001-002],gpu1 NodeAddr=10.1.1.[1-3] Port=7000 Gres=gpu:2
+NodeName=DEFAULT CPUs=64 State=UNKNOWN
+NodeName=n[001-002],gpu1 \\
+    NodeAddr=10.1.1.[1-3] Port=7000 Gres=gpu:2
 NodeName=old1 NodeHostname=old1.example.org
 NodeName=mgmt1
 PartitionName=all Nodes=ALL SlurmctldPort=1 AllocNodes=login1
@@ -61,7 +61,7 @@ def test_a_cluster_with_two_controllers(tmp_path: Path) -> None:
     "text,controllers",
     [
         ("ControlMachine=lx0   ControlAddr=elx0\nBackupController=lx1 BackupAddr=elx1", {"lx0": "elx0", "lx1": "elx1"}),
-        ("ControlMachine = lx0\nControlAddr=\n#BackupController=", {"lx0": ""}),
+        ("ControlMachine = lx0\nControlAddr=\n#BackupController=lx1", {"lx0": ""}),
         ("SlurmctldHost=a\nControlMachine=b", {"a": ""}),
         ("SlurmctldHost=a\nSlurmctldAddr=10.0.0.9", {"a": "10.0.0.9"}),
         ("SlurmctldHost=a(10.0.0.1)\nSlurmctldAddr=10.0.0.9", {"a": "10.0.0.1"}),
@@ -106,6 +106,12 @@ NodeName=v[1-3] NodeHostname=n1 State=UNKNOWN Port=[17001-17003]
 def test_ports_of_another_form_are_not_read(tmp_path: Path, port: str) -> None:
     found = conf(tmp_path, f"SlurmctldHost=a\nSlurmdPort={port}\nSrunPortRange={port}\nSlurmctldPort=6817")
     assert (found.ports, found.srun_ports) == ({}, "")
+
+
+@pytest.mark.parametrize("kind,ports", [("slurmdbd", {"slurmdbd": "3306"}), ("mysql", {}), ("none", {})])
+def test_the_port_of_an_sql_server_is_not_that_of_slurmdbd(tmp_path: Path, kind: str, ports: dict[str, str]) -> None:
+    text = f"SlurmctldHost=a\nAccountingStorageType=accounting_storage/{kind}\nAccountingStoragePort=3306"
+    assert conf(tmp_path, text).ports == ports
 
 
 def test_included_files_beside_it_are_read_and_others_are_named(tmp_path: Path) -> None:
