@@ -101,8 +101,8 @@ class CallbackModule(Default):
 
     def _show_words(self, result: Any) -> None:
         """Show what a task says that changes nothing."""
-        if result._result.get("changed") or result._task.loop and "results" in result._result:
-            return  # the callback of Ansible shows a change, and the method above the items of a loop
+        if result._result.get("changed"):
+            return
         self._handle_warnings(result._result)
         if self._run_is_verbose(result):
             self._clean_results(result._result, result._task.action)

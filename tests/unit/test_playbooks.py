@@ -214,25 +214,29 @@ def chosen(*options: str, playbooks: tuple[str, ...] = ("site",)) -> list[str]:
         ("--tags=prepare,firewall", {PLAN, READ, RECORD, GIVE}),
         ("--tags=firewall,verify", {PLAN, RECORD, GIVE, TRY}),
         ("--skip-tags=verify", {PLAN, READ, RECORD, GIVE}),
+        ("--skip-tags=plan", {READ, RECORD, GIVE, TRY}),
         ("--skip-tags=prepare", {PLAN, GIVE, TRY}),
         ("--skip-tags=firewall", {PLAN, READ, TRY}),
     ],
 )
 def test_tags_choose_the_parts_of_a_run_and_what_they_need(options: str, parts: set[str]) -> None:
     listed = chosen(options)
-    assert listed[0] == PLAN
+    assert PLAN not in listed[1:]
     assert {PLAN, READ, RECORD, GIVE, TRY} & set(listed) == parts
 
 
 def test_tags_choose_the_same_tasks_of_the_playbooks_for_one_kind_of_host() -> None:
     for tag in ("prepare", "firewall"):
-        assert {*chosen(f"--tags={tag}", playbooks=KINDS)} == {*chosen(f"--tags={tag}")}
+        of_kinds = chosen(f"--tags={tag}", playbooks=KINDS)
+        assert {*of_kinds} == {*chosen(f"--tags={tag}")}
+        assert of_kinds.count(GIVE) == (len(KINDS) if tag == "firewall" else 0)
 
 
 def test_tags_leave_out_no_part_that_add_node_needs() -> None:
-    listed = chosen("--tags=firewall", playbooks=("add_node",))
-    assert {"Find the hosts that change", "Record the hosts for the next plays", RECORD, GIVE} <= {*listed}
-    assert not {READ, TRY} & {*listed}
+    first = {"Find the hosts that change", "Record the hosts for the next plays"}
+    for tag, parts in (("prepare", {READ, RECORD}), ("firewall", {RECORD, GIVE}), ("verify", {TRY})):
+        listed = {*chosen(f"--tags={tag}", playbooks=("add_node",))}
+        assert listed & {*first, READ, RECORD, GIVE, TRY} == first | parts
 
 
 # A host whose Python ends at once, so that no module does anything there.
@@ -251,6 +255,13 @@ def test_the_tag_firewall_prepares_nothing_and_knows_which_ports_must_not_be_eph
         GIVE,
     ]
     assert (done.printed.count('"what": "slurmctld"'), done.printed.count("failed=1 ")) == (2, 6), done.line
+
+
+@pytest.mark.parametrize("what", [("site.yml", "--tags=firewall"), ("remove.yml",)])
+def test_the_last_line_of_a_quiet_run_says_which_firewalls_failed(what: tuple[str, ...]) -> None:
+    options = ("-i", "inventories/small", "--limit=login,node1", "-e", json.dumps(DEAD))
+    done = played(f"playbooks/{what[0]}", *what[1:], *options, ANSIBLE_STDOUT_CALLBACK="hpc.ports.quiet")
+    assert done.printed.endswith("\nFirewall: 2 hosts failed (login, node1).\n"), done.line
 
 
 def test_bad_input_ends_before_any_host_is_touched() -> None:

@@ -34,7 +34,7 @@ TALK = r"""
     - {name: Once, ansible.builtin.debug: {msg: [a list, of two]}, run_once: true}
     - {name: A variable, ansible.builtin.debug: {var: said}, run_once: true}
     - {name: Items, ansible.builtin.debug: {msg: "item {{ item }}"}, loop: [1, 2], run_once: true}
-    - {name: Changes, ansible.builtin.set_fact: {said: 2}, changed_when: inventory_hostname == "c1"}
+    - {name: Changes, ansible.builtin.debug: {msg: changed}, changed_when: true, run_once: true}
     - {name: More tasks, ansible.builtin.include_tasks: more.yml}
 """
 MORE = "- {name: More, ansible.builtin.debug: {msg: more}, run_once: true}"
@@ -47,6 +47,7 @@ FIREWALL = """
   tasks:
     - {name: Prepare, ansible.builtin.fail: {msg: No.}, when: inventory_hostname == "early"}
     - {name: Asks, lost: , when: inventory_hostname == "gone"}
+    - {name: Asks in vain, lost: , ignore_unreachable: true, when: inventory_hostname == "c3"}
     - {name: Says, ansible.builtin.fail: {msg: Never mind.}, ignore_errors: true, when: inventory_hostname == "c3"}
     - name: Give the host its firewall
       ansible.builtin.set_fact: {given: true}
@@ -115,7 +116,7 @@ def test_messages_and_changes_are_shown_and_nothing_else(talk: str) -> None:
         *("a list", "of two"),
         *("{", '    "said": 1', "}"),
         *("item 1", "item 2"),
-        *("TASK [Changes]", "changed: [c1]"),
+        *("TASK [Changes]", "changed: [c1] => {", '    "msg": "changed"', "}"),
         "more",
         *("PLAY RECAP", "c1", "c2"),
     ]
@@ -126,12 +127,15 @@ def test_with_v_all_is_shown_as_ansible_shows_it(talk: str) -> None:
     assert quiet(*arguments).printed == played(*arguments).printed
 
 
-def test_the_last_line_counts_the_hosts_of_all_batches_also_those_that_fail(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "verb"), [((), "changed"), (("--check",), "would change")])
+def test_the_last_line_counts_the_hosts_of_all_batches_also_those_that_fail(
+    tmp_path: Path, options: tuple[str, ...], verb: str
+) -> None:
     (tmp_path / "play.yml").write_text(FIREWALL, encoding="utf-8")
     (tmp_path / "action_plugins").mkdir()
     (tmp_path / "action_plugins" / "lost.py").write_text(LOST, encoding="utf-8")
-    done = quiet("-i", "c1,early,n7,c2,gone,c3,stranger", str(tmp_path / "play.yml"))
+    done = quiet("-i", "c1,early,n7,c2,gone,c3,stranger", str(tmp_path / "play.yml"), *options)
     shown = lines(done)
-    assert shown[-1] == "Firewall: 2 hosts changed (c1, c2), 1 as before, 3 failed (early, gone, n7)."
+    assert shown[-1] == f"Firewall: 2 hosts {verb} (c1, c2), 1 as before, 3 failed (early, gone, n7)."
     assert [line.partition(":")[0] for line in shown].count("Firewall") == 1
     assert done.line.count("On purpose.") >= 3  # of c1, c3 and stranger, after the firewall
