@@ -13,6 +13,9 @@ description:
   - Internal. The playbook C(hpc.ports.audit) uses this module.
   - Compares the results of M(hpc.ports.audit_info) with the plan, and drafts flows for connections that no flow allows.
     A proposed flow names existing services and the smallest group that has all hosts of a side.
+  - Flows to which lint would object are left out of the draft, and named in comments.
+  - If the endpoint C(controllers) is empty, the draft has it, with the addresses from which Ansible connects. Compile
+    the plan with O(hpc.ports.plan_info#module:report_only) for that.
 author:
   - The hpc.ports authors (@hpc-ports)
 extends_documentation_fragment:
@@ -39,6 +42,7 @@ seealso:
 EXAMPLES = r"""
 - name: Compile the plan
   hpc.ports.plan_info:
+    report_only: true
   run_once: true
   register: plan
 
@@ -64,18 +68,31 @@ draft:
   description: The proposed entries of the port file, as YAML.
   returned: success
   type: str
+left:
+  description: Flows that are left out of the draft, with the reason.
+  returned: success
+  type: list
+  elements: str
 denied:
-  description: Connections that no flow allows, by direction, protocol and port, with their hosts and peers.
+  description: Connections that no flow allows, by direction, protocol and port, with their hosts and peers. A run does
+    not cut them, unless C(firewall_cut_established) is set, but they could not be opened again.
   returned: success
   type: list
   elements: dict
 unreached:
-  description: Ports on which hosts listen for others, and that no flow opens.
+  description: Ports on which hosts listen for others, or that NAT rules publish, and that no flow opens.
   returned: success
   type: list
   elements: dict
 unserved:
   description: Flows that open ports of hosts on which nothing listens. Flows with broad services are left out.
+  returned: success
+  type: list
+  elements: dict
+unused:
+  description: Flows that have let no packet in to any host of their targets that counts, with the longest time that it
+    can have counted, in seconds. A flow with a live connection is not in the list. None if no host has rules of this
+    collection.
   returned: success
   type: list
   elements: dict

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_start
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import (
     address_of,
     choice_of,
+    invalid_answer,
     items_of,
     list_of,
     name_of,
@@ -43,6 +45,20 @@ class Listener(NamedTuple):
         return f"{self.process}{unit}" if self.process else self.unit
 
 
+class Published(NamedTuple):
+    """Ports of a host that NAT rules publish, and who publishes them."""
+
+    ports: PortRange
+    by: str
+
+
+class Counters(NamedTuple):
+    """Packets that opened connections to a host, by flow, in at most so many seconds."""
+
+    packets: Mapping[str, int]
+    seconds: int
+
+
 class Connection(NamedTuple):
     """Connections with one peer on one port; `direction` is `in` if the peer opened them, else `out`.
 
@@ -57,12 +73,18 @@ class Connection(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a host does now."""
+    """What a host does now.
+
+    `counters` is None on a host without rules of ours. `ansible_from` is an address, or empty without ssh.
+    """
 
     listeners: tuple[Listener, ...]
     connections: tuple[Connection, ...]
     left_out: int
     problems: tuple[str, ...]
+    published: tuple[Published, ...] = ()
+    counters: Counters | None = None
+    ansible_from: str = ""
 
 
 def answer_of(result: Mapping[str, Any]) -> Answer:
@@ -81,7 +103,27 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
         ),
         number_of(result, "connections_left_out", 10**9),
         tuple(shown_start(str(text)) for text in list_of(result, "problems")),
+        tuple(map(_published, items_of(result, "published"))),
+        _counters(result.get("counters")),
+        address_of(result, "ansible_from") if result.get("ansible_from") else "",
     )
+
+
+def _published(item: Mapping[str, Any]) -> Published:
+    first, last = number_of(item, "first", 65535), number_of(item, "last", 65535)
+    if first > last:
+        raise invalid_answer("last", last, f"a number from {first} to 65535")
+    return Published(PortRange(choice_of(item, "protocol", ("tcp", "udp")), first, last), name_of(item, "by"))
+
+
+def _counters(value: object) -> Counters | None:
+    if value is None:
+        return None
+    packets = value.get("packets") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(packets, Mapping):
+        raise invalid_answer("counters", value, "packets by flow, or nothing")
+    seconds = number_of(value, "seconds", 10**10)
+    return Counters({str(flow): number_of(packets, flow, 2**64) for flow in packets}, seconds)
 
 
 def listeners_of(result: Mapping[str, Any]) -> tuple[Listener, ...]:

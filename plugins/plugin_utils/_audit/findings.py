@@ -6,22 +6,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, Connection, Listener
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
+
+# What a publication has in place of the name of a process.
+PUBLISHED_BY = "published by "
 
 
 class Denied(NamedTuple):
     """Connections of hosts that the policy does not allow to be opened, on one port in one direction.
 
     `peers` are addresses, `number` is how many connections there are. `listeners` are the processes that have the port
-    on the hosts, with their units.
+    on the hosts, with their units, and who publishes it.
     """
 
     hosts: tuple[str, ...]
@@ -34,11 +39,10 @@ class Denied(NamedTuple):
 
 
 class Unreached(NamedTuple):
-    """A port on which hosts listen for others, and that no flow opens to anybody."""
+    """Ports on which hosts listen for others, or that they publish, and that no flow opens to anybody."""
 
     hosts: tuple[str, ...]
-    protocol: str
-    port: int
+    ports: str
     listener: str
 
 
@@ -50,19 +54,34 @@ class Unserved(NamedTuple):
     ports: tuple[str, ...]
 
 
+class Unused(NamedTuple):
+    """A flow that has let no packet in to any of these hosts, whose rules have counted for at most so many seconds."""
+
+    hosts: tuple[str, ...]
+    flow: str
+    ports: tuple[str, ...]
+    seconds: int
+
+
 class Findings(NamedTuple):
-    """All differences; each is listed once for all hosts that have it."""
+    """All differences; each is listed once for all hosts that have it. `unused` is None if no host counts packets."""
 
     denied: list[Denied]
     unreached: list[Unreached]
     unserved: list[Unserved]
+    unused: list[Unused] | None
 
 
 def findings_of(plan: Plan, answers: Mapping[str, Answer]) -> Findings:
     """Return the differences between the plan and what its managed hosts do now."""
     policies = {key: parse_policy(policy)._replace(mode="enforce") for key, policy in plan.policies.items()}
     by_host = {host: policies[plan.hosts[host]] for host in sorted(answers) if host in plan.hosts}
-    return Findings(_denied(by_host, answers), _unreached(by_host, answers), _unserved(plan, by_host, answers))
+    return Findings(
+        _denied(by_host, answers),
+        _unreached(by_host, answers),
+        _unserved(plan, by_host, answers),
+        _unused(by_host, answers),
+    )
 
 
 # ---- connections that the policy would not let be opened
@@ -91,10 +110,10 @@ def _denied_group(
 ) -> Denied:
     hosts = tuple(dict.fromkeys(host for host, _connection in found))
     listeners = {
-        _holder(listener)
+        holder
         for host in hosts
-        for listener in answers[host].listeners
-        if (direction, listener.protocol, listener.port) == ("in", protocol, port)
+        for ports, holder in _served(answers[host])
+        if direction == "in" and ports.covers(protocol, port)
     }
     return Denied(
         hosts,
@@ -113,44 +132,83 @@ def _holder(listener: Listener) -> str:
     return f"{listener.process}{unit}" if listener.process else listener.unit
 
 
+def _served(answer: Answer) -> Iterator[tuple[PortRange, str]]:
+    """Yield the ports of a host that others can reach, and who listens on or publishes them."""
+    for listener in answer.listeners:
+        if not listener.is_local:
+            yield PortRange(listener.protocol, listener.port, listener.port), _holder(listener)
+    for item in answer.published:
+        yield item.ports, f"{PUBLISHED_BY}{item.by}"
+
+
 # ---- listeners and flows without each other
 
 
 def _unreached(policies: Mapping[str, Policy], answers: Mapping[str, Answer]) -> list[Unreached]:
-    hosts: dict[tuple[str, int, str], list[str]] = defaultdict(list)
+    hosts: dict[tuple[PortRange, str], list[str]] = defaultdict(list)
     for host, policy in policies.items():
-        for listener in answers[host].listeners:
-            if not listener.is_local and not _is_opened(policy, listener):
-                hosts[listener.protocol, listener.port, _holder(listener)].append(host)
-    return [Unreached(tuple(dict.fromkeys(names)), *key) for key, names in sorted(hosts.items())]
+        opened = [ports for rule in _inward(policy) for ports in rule.ports]
+        for served, holder in _served(answers[host]):
+            for ports in without([served], opened):
+                hosts[ports, holder].append(host)
+    return [
+        Unreached(tuple(dict.fromkeys(names)), str(ports), holder) for (ports, holder), names in sorted(hosts.items())
+    ]
 
 
-def _is_opened(policy: Policy, listener: Listener) -> bool:
-    return any(
-        ports.covers(listener.protocol, listener.port)
-        for rule in policy.rules
-        if rule.direction == "in"
-        for ports in rule.ports
-    )
+def _inward(policy: Policy) -> list[Rule]:
+    return [rule for rule in policy.rules if rule.direction == "in"]
 
 
 def _unserved(plan: Plan, policies: Mapping[str, Policy], answers: Mapping[str, Answer]) -> list[Unserved]:
     hosts: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for host, policy in policies.items():
-        for flow, ports in _flows_without_listener(plan, policy, answers[host].listeners):
+        served = [ports for ports, _holder in _served(answers[host])]
+        for flow, ports in _flows_without_listener(plan, policy, served):
             hosts[flow, ports].append(host)
     return [Unserved(tuple(names), flow, ports) for (flow, ports), names in sorted(hosts.items())]
 
 
 def _flows_without_listener(
-    plan: Plan, policy: Policy, listeners: Iterable[Listener]
+    plan: Plan, policy: Policy, served: Sequence[PortRange]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the flows that open ports of a host, none of which has a listener. Broad services are for any program."""
-    held = [listener for listener in listeners if not listener.is_local]
-    for rule in policy.rules:
+    for rule in _inward(policy):
         services = [plan.catalogue.services[name] for name in plan.flows_on[rule.flow].services]
         ports = [ports for ports in rule.ports if ports.protocol != "ip"]
-        if rule.direction != "in" or not ports or any(service.broad for service in services):
-            continue
-        if not any(ports.covers(item.protocol, item.port) for ports in ports for item in held):
+        if ports and not any(service.broad for service in services) and not common_ports(ports, served):
             yield rule.flow, tuple(map(str, ports))
+
+
+# ---- flows that nobody uses
+
+
+def _unused(policies: Mapping[str, Policy], answers: Mapping[str, Answer]) -> list[Unused] | None:
+    """Return the flows without a packet on any host that counts, as far as no connection lives that they allow."""
+    counting = {host: counters for host in policies if (counters := answers[host].counters)}
+    rules: dict[str, dict[str, Rule]] = defaultdict(dict)
+    for host, counters in counting.items():
+        for rule in _inward(policies[host]):
+            if rule.flow in counters.packets:
+                rules[rule.flow][host] = rule
+    unused = [
+        Unused(
+            tuple(by_host),
+            flow,
+            tuple(map(str, merged(ports for rule in by_host.values() for ports in rule.ports))),
+            min(counting[host].seconds for host in by_host),
+        )
+        for flow, by_host in sorted(rules.items())
+        if not any(counting[host].packets[flow] or _lives(rule, answers[host]) for host, rule in by_host.items())
+    ]
+    return unused if counting else None
+
+
+def _lives(rule: Rule, answer: Answer) -> bool:
+    """Return whether a connection lives that the rule allows: it may be older than the counters."""
+    return any(
+        connection.direction == "in"
+        and any(ports.covers(connection.protocol, connection.port) for ports in rule.ports)
+        and any(ip_address(connection.peer) in network for network in rule.peers)
+        for connection in answer.connections
+    )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import Denied, Findings
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import PUBLISHED_BY, Denied, Findings, Unused
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.names import Names, shortened
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
 
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 _PREFIX = "seen"
+_UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
 def lines(plan: Plan, findings: Findings) -> list[str]:
     """Return the findings for a screen."""
     names = Names(plan)
-    parts = (
-        ("Connections that no flow allows:", [_denied_text(names, item) for item in findings.denied]),
+    parts = [
+        (
+            "Connections that no flow allows. They continue until they end, but could not be opened again:",
+            [_denied_text(names, item) for item in findings.denied],
+        ),
         (
             "Listeners that no flow reaches:",
             [
-                f"{names.text(item.hosts)}: {item.port}/{item.protocol}"
-                + (f", {item.listener}" if item.listener else "")
+                f"{names.text(item.hosts)}: {item.ports}" + (f", {item.listener}" if item.listener else "")
                 for item in findings.unreached
             ],
         ),
@@ -40,7 +43,9 @@ def lines(plan: Plan, findings: Findings) -> list[str]:
             "Flows without a listener:",
             [f"{names.text(item.hosts)}: {item.flow} ({shortened(item.ports)})" for item in findings.unserved],
         ),
-    )
+    ]
+    if findings.unused is not None:
+        parts.append(("Flows without a packet:", [_unused_text(names, item) for item in findings.unused]))
     return [line for title, texts in parts for line in (title, *(f"  {text}" for text in texts or ["none"]), "")]
 
 
@@ -49,8 +54,20 @@ def _denied_text(names: Names, item: Denied) -> str:
     peers = ", ".join(filter(None, [names.text(hosts) if hosts else "", shortened(strangers)]))
     word = "from" if item.direction == "in" else "to"
     number = "1 connection" if item.number == 1 else f"{item.number} connections"
-    by = f"; {', '.join(item.listeners)} listens" if item.listeners else ""
+    holders = [text if text.startswith(PUBLISHED_BY) else f"{text} listens" for text in item.listeners]
+    by = f"; {', '.join(holders)}" if holders else ""
     return f"{names.text(item.hosts)}: {item.port}/{item.protocol} {word} {peers}, {number}{by}"
+
+
+def _unused_text(names: Names, item: Unused) -> str:
+    flow = f"{item.flow} ({shortened(item.ports)})"
+    return f"{names.text(item.hosts)}: {flow}, counted for at most {_duration(item.seconds)}"
+
+
+def _duration(seconds: int) -> str:
+    """Return a duration in the largest unit of which there are at least two."""
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= 2 * size), _UNITS[-1])
+    return f"{seconds // size} {unit}"
 
 
 def proposed(plan: Plan, findings: Findings, asked: Collection[str]) -> Draft:

@@ -17,6 +17,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_gro
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, listed, nearest, shown_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.validators import texts_of
 
+# What to do with an inventory that has groups of its own.
+_MAPPED = ". The playbook hpc.ports.init writes a file that puts the hosts of other groups into these."
 # Ansible reads a name as a pattern if it starts with one of the first characters or contains one of the others.
 _FIRST, _ANYWHERE = "!&~@", "*?["
 
@@ -91,7 +93,7 @@ def host_pattern(
     if not pattern and not kinds and groups.get("all"):
         raise ValueError(
             "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
-            f"{', '.join(CANONICAL_GROUPS)}{_misspelt(groups)}"
+            f"{', '.join(CANONICAL_GROUPS)}{_misspelt(groups) or _MAPPED}"
         )
     if among is not None:
         members = {host for group in pattern for host in groups[group]}

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import yaml
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 # Nothing listens on this port, so that Ansible fails to connect at once.
@@ -21,7 +23,7 @@ PLAY = """
 - hosts: all
   gather_facts: false
   tasks:
-    - hpc.ports.plan_info: {lint: true}
+    - hpc.ports.plan_info: {lint: true, report_only: true}
       register: plan
       run_once: true
     - ansible.builtin.set_fact: {audited: "{{ said[inventory_hostname] }}"}
@@ -30,10 +32,20 @@ PLAY = """
 """
 
 
-def run(folder: Path, play: Path, *options: str) -> tuple[int, str]:
+def said(**values: Any) -> dict[str, Any]:
+    """Return what a host says, with these values."""
+    empty: dict[str, Any] = {name: [] for name in ("listeners", "published", "connections", "problems")}
+    return {**empty, "connections_left_out": 0, "counters": None, "ansible_from": "", **values}
+
+
+def seen(peer: str, port: int, protocol: str = "tcp") -> dict[str, Any]:
+    return {"direction": "in", "peer": peer, "protocol": protocol, "port": port, "count": 3}
+
+
+def run(folder: Path, play: Path, *options: str, site: str = SITE) -> tuple[int, str]:
     """Return how a play ended and what it printed, on one line."""
-    (folder / "group_vars").mkdir()
-    (folder / "group_vars" / "all.yml").write_text(SITE, encoding="utf-8")
+    (folder / "group_vars").mkdir(exist_ok=True)
+    (folder / "group_vars" / "all.yml").write_text(site, encoding="utf-8")
     (folder / "hosts.yml").write_text(HOSTS, encoding="utf-8")
     done = played("-i", str(folder / "hosts.yml"), str(play), *options)
     return done.code, done.line
@@ -42,8 +54,7 @@ def run(folder: Path, play: Path, *options: str) -> tuple[int, str]:
 def test_the_answers_of_the_hosts_are_compared_with_the_plan(tmp_path: Path) -> None:
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     gmond = {"protocol": "udp", "address": "0.0.0.0", "port": 8649, "process": "gmond", "unit": "gmond.service"}
-    seen = {"direction": "in", "peer": "192.0.2.22", "protocol": "udp", "port": 8649, "count": 3}
-    head = {"listeners": [gmond], "connections": [seen], "connections_left_out": 0, "problems": []}
+    head = said(listeners=[gmond], connections=[seen("192.0.2.22", 8649, "udp")])
     facts = {"said": {"head": head, "login1": {"listeners": "x"}}, "draft": str(tmp_path / "draft.yml")}
     code, printed = run(tmp_path, tmp_path / "play.yml", "-e", json.dumps(facts))
     assert code == 0, printed
@@ -53,7 +64,35 @@ def test_the_answers_of_the_hosts_are_compared_with_the_plan(tmp_path: Path) -> 
     assert "seen_port_8649_udp" in draft and "- slurm_login" in draft
 
 
+def test_a_site_without_a_port_file_gets_one_that_lint_accepts(tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    connections = [seen("192.0.2.1", 22), seen("192.0.2.22", 8649, "udp"), seen("198.51.100.9", 2375)]
+    head = said(connections=connections, ansible_from="192.0.2.1")
+    draft = tmp_path / "draft.yml"
+    facts = {"said": {"head": head, "login1": said(ansible_from="192.0.2.1")}, "draft": str(draft)}
+    code, printed = run(tmp_path, tmp_path / "play.yml", "-e", json.dumps(facts), site="{}")
+    assert code == 0, printed
+    assert "puts in the addresses from which Ansible connects now: 192.0.2.1/32." in printed
+    # Ansible's own connection needs no flow.
+    assert "22/tcp from" not in printed
+    written = draft.read_text(encoding="utf-8")
+    assert yaml.safe_load(written)["firewall_endpoints"] == {"controllers": {"cidrs": ["192.0.2.1/32"]}}
+    assert list(yaml.safe_load(written)["firewall_flows"]) == ["seen_port_8649_udp"]
+    assert written.startswith("# Left out: seen_docker_plain (from: 198.51.100.9/32; to: slurm_controller; services: ")
+    assert "warning docker-without-encryption: Opens 2375/tcp: " in written
+    code, printed = run(tmp_path, ROOT / "playbooks" / "lint.yml", "-e", f"@{draft}", site="{}")
+    assert (code, "No problems found." in printed) == (0, True), printed
+
+
+def test_without_ssh_the_report_asks_for_controllers(tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    facts = {"said": {"head": said(), "login1": said()}, "draft": ""}
+    code, printed = run(tmp_path, tmp_path / "play.yml", "-e", json.dumps(facts), site="{}")
+    assert code == 0, printed
+    assert "no host says from where Ansible connects. Fill it in: without it, Ansible is locked out" in printed
+
+
 def test_hosts_that_do_not_answer_are_in_the_report(tmp_path: Path) -> None:
-    code, printed = run(tmp_path, ROOT / "playbooks" / "audit.yml")
+    code, printed = run(tmp_path, ROOT / "playbooks" / "audit.yml", site="{}")
     assert code == 0, printed
     assert "head: nothing is known: " in printed and "login1: nothing is known: " in printed

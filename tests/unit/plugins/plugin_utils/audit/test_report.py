@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, Connection, Listener
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import (
+    Answer,
+    Connection,
+    Counters,
+    Listener,
+    Published,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import findings_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.report import lines, proposed
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -52,7 +59,7 @@ def test_the_report_names_hosts_and_groups() -> None:
     plan = plan_of(SITE)
     findings = findings_of(plan, found)
     assert lines(plan, findings) == [
-        "Connections that no flow allows:",
+        "Connections that no flow allows. They continue until they end, but could not be opened again:",
         "  ctl: 8649/udp from desk, n1, n2, 192.0.2.77, 8 connections; gmond (gmond.service) listens",
         "  n1: 8649/udp to ctl, 2 connections",
         "",
@@ -78,6 +85,30 @@ def test_the_report_names_hosts_and_groups() -> None:
             "need": "recommended",
         }
     }
+
+
+def test_who_publishes_and_which_flow_nobody_uses_is_in_the_report() -> None:
+    published = Published(PortRange("udp", 8649, 8649), "Docker")
+    busy = answer(Connection("in", "10.0.2.1", "udp", 8649, 1), listeners=(GMOND,))._replace(published=(published,))
+    counting = [("ctl", 172800), ("n1", 172799), ("n2", 90)]
+    found = {
+        host: (busy if host == "ctl" else answer())._replace(counters=Counters({"management_ssh": 0}, seconds))
+        for host, seconds in counting
+    }
+    plan = plan_of(SITE)
+    text = lines(plan, findings_of(plan, found))
+    assert "  ctl: 8649/udp from desk, 1 connection; gmond (gmond.service) listens, published by Docker" in text
+    assert "  ctl: 8649/udp, published by Docker" in text
+    assert text[-3:] == [
+        "Flows without a packet:",
+        "  ctl, n1, n2: management_ssh (22/tcp), counted for at most 90 seconds",
+        "",
+    ]
+    of_one = [lines(plan, findings_of(plan, {host: found[host]}))[-2].rpartition("most ")[2] for host, _age in counting]
+    assert of_one == ["2 days", "47 hours", "90 seconds"]
+    used = findings_of(plan, {"ctl": busy._replace(counters=Counters({"management_ssh": 1}, 9))})
+    assert lines(plan, used)[-3:] == ["Flows without a packet:", "  none", ""]
+    assert "Flows without a packet:" not in lines(plan, findings_of(plan, {"ctl": busy}))
 
 
 def test_a_group_stands_for_its_hosts() -> None:

@@ -45,12 +45,16 @@ def test_an_empty_inventory_selects_no_host() -> None:
     assert host_pattern({"all": [], "ungrouped": []}) == ["all", "!all"]
 
 
+INIT = ". The playbook hpc.ports.init writes a file that puts the hosts of other groups into these."
+
+
 def test_an_inventory_without_managed_hosts_is_an_error() -> None:
     with pytest.raises(ValueError) as caught:
         host_pattern({"all": ["other"], "racks": ["other"]})
     assert str(caught.value) == (
         "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
         + ", ".join(CANONICAL_GROUPS)
+        + INIT
     )
 
 
@@ -64,8 +68,8 @@ def test_an_inventory_without_managed_hosts_is_an_error() -> None:
             " Did you mean 'slurm_login' instead of 'SlurmLogin', 'slurm_compute' instead of 'slurm_computes'?",
         ),
         # Without hosts, or a name of its own.
-        ({"slurm_computes": [], "racks": ["n1"]}, ""),
-        ({"compute": ["n1"], "dns_server": ["n2"]}, ""),
+        ({"slurm_computes": [], "racks": ["n1"]}, INIT[1:]),
+        ({"compute": ["n1"], "dns_server": ["n2"]}, INIT[1:]),
     ],
 )
 def test_an_inventory_without_managed_hosts_may_have_misspelt_groups(groups: dict[str, list[str]], hint: str) -> None:
@@ -73,7 +77,7 @@ def test_an_inventory_without_managed_hosts_may_have_misspelt_groups(groups: dic
         host_pattern({"all": ["n1", "n2"], **groups})
     assert str(caught.value) == (
         "got an inventory without managed hosts, expected hosts in at least one of the canonical groups: "
-        f"{', '.join(CANONICAL_GROUPS)}{'.' if hint else ''}{hint}"
+        f"{', '.join(CANONICAL_GROUPS)}.{hint}"
     )
 
 
