@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site_groups impor
     proposed,
     unmapped,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.slurm_conf import SlurmConf, read_slurm_conf
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.slurm_conf import read_slurm_conf
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, listed
 
@@ -70,9 +70,10 @@ class ActionModule(ControllerAction):
 
 def _site(options: Mapping[str, Any], groups: Mapping[str, Any]) -> Site:
     site = Site()
-    if options["slurm_conf"]:
-        site.add_slurm(_slurm(options["slurm_conf"]))
+    # What the user says comes first: an address replaces none that is known.
     site.add({group: _named(group, hosts) for group, hosts in options["hosts"].items()})
+    if options["slurm_conf"]:
+        _add_slurm(site, options["slurm_conf"])
     if options["groups"]:
         site.children = checked(options["groups"], groups)
     elif not any(site.hosts.values()):
@@ -86,9 +87,9 @@ def _site(options: Mapping[str, Any], groups: Mapping[str, Any]) -> Site:
     return site
 
 
-def _slurm(path: str) -> SlurmConf:
+def _add_slurm(site: Site, path: str) -> None:
     try:
-        return read_slurm_conf(Path(path))
+        site.add_slurm(read_slurm_conf(Path(path)))
     except OSError as exc:
         raise PortFileError(f"Cannot read {exc.filename}: {exc.strerror}. Set init_slurm_conf.") from None
     except ValueError as exc:
@@ -98,15 +99,9 @@ def _slurm(path: str) -> SlurmConf:
 def _named(group: str, hosts: object) -> dict[str, str]:
     """Return names and addresses: of a list of names, or of a dictionary; both may be lists as Slurm writes them."""
     check_canonical("init_hosts", group)
-    pairs = (
-        hosts.items()
-        if isinstance(hosts, Mapping)
-        else [(name, "") for name in hosts]
-        if isinstance(hosts, list)
-        else []
-    )
+    pairs = dict.fromkeys(map(str, hosts)) if isinstance(hosts, list) else hosts
     found: dict[str, str] = {}
-    for name, address in pairs:
+    for name, address in pairs.items() if isinstance(pairs, Mapping) else ():
         try:
             names, addresses = expanded(str(name)), expanded(str(address or ""))
         except ValueError as exc:

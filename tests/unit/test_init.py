@@ -22,7 +22,9 @@ Include nodes.conf
 Include missing.conf
 """
 NODES = "NodeName=n[01-03] NodeAddr=10.0.1.[1-3]\nNodeName=burst[1-2] State=CLOUD\n"
+DB = "SlurmctldHost=a\nAccountingStorageHost=$db"
 LOGIN = {"slurm_login": {"login1": "10.0.0.2"}, "nfs_server": {"nfs1": "fd00::3"}}
+OTHER_ADDRESS = {"slurm_compute": {"n02": "10.0.9.2"}}
 PBS = {"pbs_server": {"p1": "10.0.0.1"}, "pbs_execution": {"n[1-4]": "10.0.1.[1-4]"}, "monitoring": {"m1": "10.0.0.9"}}
 OLD = """
 control: {hosts: {c1: {ansible_host: 10.0.0.1}}}
@@ -34,7 +36,7 @@ lab: {hosts: {jhub: {ansible_host: 10.0.3.1}}}
 
 @pytest.fixture(name="folder")
 def fixture_folder(tmp_path: Path) -> Path:
-    for name, text in {"slurm.conf": SLURM, "nodes.conf": NODES, "old.yml": OLD}.items():
+    for name, text in {"slurm.conf": SLURM, "nodes.conf": NODES, "old.yml": OLD, "db.conf": DB}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
@@ -56,7 +58,7 @@ def linted(folder: Path, *inventories: str) -> tuple[int, bool, str]:
     [
         ({"slurm": True}, "All 4 hosts get a firewall.", "slurm_controller slurm_database slurm_compute"),
         (
-            {"slurm": True, "init_hosts": LOGIN},
+            {"slurm": True, "init_hosts": LOGIN | OTHER_ADDRESS},
             "All 6 hosts get a firewall.",
             "slurm_controller slurm_database slurm_login slurm_compute nfs_server",
         ),
@@ -72,6 +74,8 @@ def test_lint_finds_nothing(folder: Path, variables: dict[str, object], managed:
     assert (code, is_clean, managed in line) == (0, True, True), line
     inventory = yaml.safe_load((folder / "my cluster/hosts.yml").read_text(encoding="utf-8"))["all"]
     assert list(inventory["children"]) == groups.split()
+    nodes = inventory["children"].get("slurm_compute", {"hosts": {}})["hosts"]
+    assert (nodes.get("n02") == {"ansible_host": "10.0.9.2"}) == ("slurm_login" in groups)
     assert ("Include missing.conf." in done.line, "burst1, burst2." in done.line) == (bool(slurm), bool(slurm))
 
 
@@ -100,7 +104,7 @@ def test_lint_finds_nothing_beside_the_inventory_whose_groups_are_mapped(
     assert done.code == 0, done.line
     assert f"ansible-playbook -i {folder}/old.yml -i '{folder}/my cluster' hpc.ports.lint" in done.line
     assert [text for text in texts if text not in done.line] == [], done.line
-    assert ("chosen by their names" in done.line) == (not variables)
+    assert ("chosen by their names" in done.line, "Set ansible_host" in done.line) == (not variables, False)
     code, is_clean, line = linted(folder, "old.yml")
     assert (code, is_clean, managed in line) == (0, True, True), line
 
@@ -112,6 +116,7 @@ def test_files_that_are_there_stay(folder: Path) -> None:
     for options in ((), ("--check",)):
         done = init(folder, {"init_hosts": PBS}, *options)
         assert (done.code, f"{ports} is there already. Nothing was written." in done.line) == (2, True), done.line
+        assert "Errno" not in done.line
     assert ports.read_text(encoding="utf-8") == "firewall_mode: observe"
     assert not (folder / "my cluster/hosts.yml").exists()
 
@@ -140,13 +145,18 @@ def test_without_hosts_the_error_shows_all_ways(folder: Path, inventory: str) ->
     (folder / "old.yml").write_text(inventory, encoding="utf-8")
     done = init(folder, {}, "-i", str(folder / "old.yml"))
     assert (done.code, [text in done.line for text in EXAMPLES]) == (2, [True] * 3), done.line
-    assert ("No group of the inventory has the name of a service: racks." in done.line) == ("racks" in inventory)
+    text = "No group of the inventory has the name of a service: "
+    assert (text in done.line, f"{text}racks." in done.line) == (("racks" in inventory),) * 2
 
 
 @pytest.mark.parametrize(
     "variables,message",
     [
         ({"init_slurm_conf": "/nowhere/slurm.conf"}, "Cannot read /nowhere/slurm.conf: No such file or directory."),
+        (
+            {"init_slurm_conf": "{folder}/db.conf"},
+            "/db.conf: got '$db', expected names of hosts such as n[01-16],login1.",
+        ),
         ({"init_slurm_conf": "galaxy.yml"}, "Invalid galaxy.yml: got no SlurmctldHost, expected a slurm.conf."),
         ({"init_hosts": {"logins": ["l1"]}}, "Invalid init_hosts: got 'logins', expected a group of hpc.ports."),
         ({"init_hosts": {"slurm_login": ["l[3-1]"]}}, "Invalid init_hosts.slurm_login: got 'l[3-1]', expected ranges"),
@@ -160,5 +170,5 @@ def test_without_hosts_the_error_shows_all_ways(folder: Path, inventory: str) ->
     ],
 )
 def test_bad_input(folder: Path, variables: dict[str, object], message: str) -> None:
-    done = init(folder, variables)
+    done = init(folder, json.loads(json.dumps(variables).replace("{folder}", str(folder))))
     assert (done.code, message in done.line) == (2, True), done.line

@@ -104,7 +104,7 @@ def inventory_text(site: Site, folder: str, notes: Sequence[str]) -> str:
     if site.slurm.cluster:
         lines += [
             "  vars:",
-            f"    firewall_cluster: {_scalar(site.slurm.cluster)} # hosts of another cluster have another",
+            f"    firewall_cluster: {_scalar(site.slurm.cluster)} # ClusterName; another cluster needs another name",
         ]
     lines.append("  children:")
     addresses = site.addresses

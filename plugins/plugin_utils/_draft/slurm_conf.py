@@ -25,6 +25,7 @@ _PORTS = {
     "slurmd": ("slurmdport", "6818"),
     "slurmdbd": ("accountingstorageport", "6819"),
 }
+_CLUSTER = re.compile(r"[a-z0-9_.-]{1,40}", re.ASCII)
 _RANGE = re.compile(r"[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?", re.ASCII)
 
 
@@ -43,8 +44,9 @@ class SlurmConf:
 
     @property
     def cluster(self) -> str:
-        """Return the name of the cluster as Slurm shows it."""
-        return self.settings.get("clustername", "").lower()
+        """Return the name of the cluster as Slurm shows it, empty if it is no name."""
+        name = self.settings.get("clustername", "").lower()
+        return name if _CLUSTER.fullmatch(name) else ""
 
     @property
     def databases(self) -> dict[str, str]:

@@ -108,6 +108,11 @@ def test_ports_of_another_form_are_not_read(tmp_path: Path, port: str) -> None:
     assert (found.ports, found.srun_ports) == ({}, "")
 
 
+def test_a_template_is_no_name_of_a_cluster(tmp_path: Path) -> None:
+    assert conf(tmp_path, "ClusterName={{name}}\nSlurmctldHost=a").cluster == ""
+    assert conf(tmp_path, 'ClusterName="my_C-1"\nSlurmctldHost=a').cluster == "my_c-1"
+
+
 @pytest.mark.parametrize("kind,ports", [("slurmdbd", {"slurmdbd": "3306"}), ("mysql", {}), ("none", {})])
 def test_the_port_of_an_sql_server_is_not_that_of_slurmdbd(tmp_path: Path, kind: str, ports: dict[str, str]) -> None:
     text = f"SlurmctldHost=a\nAccountingStorageType=accounting_storage/{kind}\nAccountingStoragePort=3306"
