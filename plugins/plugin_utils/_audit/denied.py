@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Pol
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.allowed import peers_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import invalid_answer
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import ADDRESS, HOST, End, Ends, Peer
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Recorded, RecordedPort
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Record, Recorded, RecordedPort
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count
 
 if TYPE_CHECKING:
@@ -56,25 +56,28 @@ def denied_of(plan: Plan, recorded: Mapping[str, Recorded]) -> Denied:
 
 def _add_host(found: Denied, ends: Ends, host: str, policy: Policy, recorded: Recorded) -> None:
     # First all addresses, so that nothing is added of a host with an invalid one.
-    peers = [[_peers(ends, record.peer, record.target) for record in port.records] for port in recorded.ports]
-    for port, of_port in zip(recorded.ports, peers):
+    for port in recorded.ports:
+        for record in port.records:
+            _check_addresses(ends, record)
+    for port in recorded.ports:
         if port.direction == "forward":
-            _add_forwarded(found, host, policy, recorded, port, of_port)
+            _add_forwarded(found, ends, host, policy, recorded, port)
         else:
-            _add_port(found, host, policy, port, [peer for peer, _target in of_port])
+            _add_port(found, ends, host, policy, port)
 
 
-def _peers(ends: Ends, peer: str, target: str) -> tuple[Peer, Peer]:
+def _check_addresses(ends: Ends, record: Record) -> None:
     try:
-        return ends.peer(peer), ends.peer(target or peer)
+        _peer, _target = ends[record.peer], ends[record.target or record.peer]
     except ValueError:
-        raise invalid_answer("peers", f"{peer} {target}".strip(), "addresses") from None
+        raise invalid_answer("peers", f"{record.peer} {record.target}".strip(), "addresses") from None
 
 
-def _add_port(found: Denied, host: str, policy: Policy, port: RecordedPort, peers: list[Peer]) -> None:
+def _add_port(found: Denied, ends: Ends, host: str, policy: Policy, port: RecordedPort) -> None:
     allowed = peers_of(policy, port.direction, port.protocol, port.port)
     key, own, is_in = (port.protocol, port.port), End(HOST, host), port.direction == "in"
-    for record, peer in zip(port.records, peers):
+    for record in port.records:
+        peer = ends[record.peer]
         if allowed.have(peer.version, peer.number):
             found.allowed += 1
         elif is_in:
@@ -84,11 +87,12 @@ def _add_port(found: Denied, host: str, policy: Policy, port: RecordedPort, peer
 
 
 def _add_forwarded(
-    found: Denied, host: str, policy: Policy, recorded: Recorded, port: RecordedPort, peers: list[tuple[Peer, Peer]]
+    found: Denied, ends: Ends, host: str, policy: Policy, recorded: Recorded, port: RecordedPort
 ) -> None:
     """Add what containers of the host opened; a container may open what its host may open."""
     allowed = peers_of(policy, "out", port.protocol, port.port)
-    for record, (source, target) in zip(port.records, peers):
+    for record in port.records:
+        source, target = ends[record.peer], ends[record.target]
         if _is_container(recorded, target) or source.end.kind != ADDRESS and not _is_container(recorded, source):
             found.to_containers[host] = found.to_containers.get(host, 0) + record.packets
         elif allowed.have(target.version, target.number):

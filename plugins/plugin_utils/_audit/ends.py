@@ -36,21 +36,19 @@ class Peer(NamedTuple):
     number: int
 
 
-class Ends:
-    """The ends that a plan has names for."""
+class Ends(dict[str, Peer]):
+    """The end of each address, by the names of a plan. Another text than an address raises ValueError."""
 
     def __init__(self, plan: Plan) -> None:
+        super().__init__()
         self._plan = plan
-        self._peers: dict[str, Peer] = {}
 
-    def peer(self, address: str) -> Peer:
-        """Return the end of an address. Raises ValueError for another text."""
-        if address not in self._peers:
-            parsed = ip_address(address)
-            self._peers[address] = Peer(
-                self._end(str(parsed), parsed.version, int(parsed)), parsed.version, int(parsed)
-            )
-        return self._peers[address]
+    def __missing__(self, address: str) -> Peer:
+        """Find the end of an address that is asked for the first time."""
+        parsed = ip_address(address)
+        end = self._end(str(parsed), parsed.version, int(parsed))
+        self[address] = Peer(end, parsed.version, int(parsed))
+        return self[address]
 
     def _end(self, address: str, version: int, number: int) -> End:
         host = self.hosts.get(address)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
@@ -27,6 +28,7 @@ _PREFIX = "seen"
 # More addresses than these are proposed as networks, of these prefixes if they suffice.
 _MOST_ADDRESSES = 16
 _PREFIXES = {4: (24, 20, 16), 6: (64, 56, 48)}
+_BITS = {4: 32, 6: 128}
 # More ports than these that nobody holds are proposed as a range, rounded to a multiple.
 _MOST_PORTS, _MULTIPLE = 3, 1000
 # Names of programs that do not say what the service is.
@@ -125,13 +127,14 @@ def _addresses(plan: Plan, host: str) -> list[str]:
 
 def _widened(addresses: Iterable[str]) -> IPSet:
     """Return the addresses; many of one family as the networks around them."""
-    found = IPSet()
-    for version in (4, 6):
-        own = [network for network in map(IPNetwork, addresses) if network.version == version]
-        networks = IPSet(own)
-        for prefix in _PREFIXES[version]:
-            if len(networks.iter_cidrs()) <= _MOST_ADDRESSES:
+    parsed = list(map(ip_address, addresses))
+    networks: list[IPNetwork] = []
+    for version, prefixes in _PREFIXES.items():
+        own = {int(address) for address in parsed if address.version == version}
+        for prefix in (_BITS[version], *prefixes):
+            free = _BITS[version] - prefix
+            starts = {number >> free << free for number in own}
+            if len(starts) <= _MOST_ADDRESSES:
                 break
-            networks = IPSet(IPNetwork(f"{network.ip}/{prefix}").cidr for network in own)
-        found |= networks
-    return found
+        networks += (IPNetwork((start, prefix), version=version) for start in starts)
+    return IPSet(networks)

@@ -177,8 +177,7 @@ class _Grouping:
                 group.count = group.count.plus(count)
             within = self._is_within(group)
             side, _target = self._sides(group, within)
-            listeners = {name for port in ports for name in self._held(target, port)}
-            common = _Common(within, tuple(sorted(listeners)))
+            common = _Common(within, self._held(target, ports[0]) if len(ports) == 1 else ())
             names = (side.groups, bool(side.rest), side.endpoints, bool(side.addresses))
             of_kind[self._kind(target), common, names].add(group)
         of_sources: dict[tuple[_Common, _Names], _Group] = defaultdict(_Group)
@@ -188,9 +187,9 @@ class _Grouping:
             group.ports = list(ports)
             yield common, group
 
-    def _held(self, target: End, port: PortRange) -> Iterable[str]:
+    def _held(self, target: End, port: PortRange) -> tuple[str, ...]:
         held = self._holders.get((target.name, port.protocol, port.first), ()) if target.kind == HOST else ()
-        return [name for name in held if name]
+        return tuple(sorted(filter(None, held)))
 
     def _uncached_kind(self, end: End) -> object:
         """Return what is the same for targets of one kind: the groups of this collection that a host is in."""
@@ -219,8 +218,9 @@ class _Grouping:
         return self._side(group.sources, among), self._side(group.targets, among)
 
     def _side(self, ends: Collection[End], among: Collection[str] | None) -> Side:
-        hosts, endpoints, addresses = (
-            tuple(sorted(end.name for end in ends if end.kind == kind)) for kind in (HOST, ENDPOINT, ADDRESS)
-        )
+        names: dict[str, list[str]] = {HOST: [], ENDPOINT: [], ADDRESS: []}
+        for end in ends:
+            names[end.kind].append(end.name)
+        hosts, endpoints, addresses = (tuple(sorted(found)) for found in names.values())
         groups, rest = self._groups.cover(hosts, among)
         return Side(groups, rest, endpoints, addresses, hosts)
