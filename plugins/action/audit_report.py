@@ -51,7 +51,7 @@ class ActionModule(ControllerAction):
         answers, silent = _answers(plan, options["audited"], task_vars)
         plan, endpoints, notes = _complete(plan, answers)
         findings = findings_of(plan, answers)
-        draft, left = without_objections(plan, proposed(plan, findings, answers.keys()))
+        draft, left = without_objections(plan, proposed(plan, answers))
         draft_text = "".join([*(f"# Left out: {shown(line)}\n" for line in left), text_of(draft, endpoints)])
         text = [*notes, *lines(plan, findings), *_about_answers(answers, silent)]
         text += ["Proposed entries of the port file:", *draft_text.splitlines()] if draft_text else []

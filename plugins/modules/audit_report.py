@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Internal. The playbook C(hpc.ports.audit) uses this module.
   - Compares the results of M(hpc.ports.audit_info) with the plan, and drafts flows for connections that no flow allows.
-    A proposed flow names existing services and the smallest group that has all hosts of a side.
+    A flow of the port file that is off and fits is turned on. A new flow names existing services, and groups that cover
+    the hosts of a side.
   - Flows to which lint would object are left out of the draft, and named in comments.
   - If the endpoint C(controllers) is empty, the draft has it, with the addresses from which Ansible connects. Compile
     the plan with O(hpc.ports.plan_info#module:report_only) for that.

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, Connection, Listener
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.allowed import peers_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, Connection
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -74,46 +76,63 @@ class Findings(NamedTuple):
 
 def findings_of(plan: Plan, answers: Mapping[str, Answer]) -> Findings:
     """Return the differences between the plan and what its managed hosts do now."""
-    policies = {key: parse_policy(policy)._replace(mode="enforce") for key, policy in plan.policies.items()}
-    by_host = {host: policies[plan.hosts[host]] for host in sorted(answers) if host in plan.hosts}
+    by_host = _policies(plan, answers)
     return Findings(
-        _denied(by_host, answers),
+        _denied(plan, answers),
         _unreached(by_host, answers),
         _unserved(plan, by_host, answers),
         _unused(by_host, answers),
     )
 
 
+def _policies(plan: Plan, answers: Iterable[str]) -> dict[str, Policy]:
+    """Return the policy of each managed host, as if it was enforced."""
+    policies = {key: parse_policy(policy)._replace(mode="enforce") for key, policy in plan.policies.items()}
+    return {host: policies[plan.hosts[host]] for host in sorted(answers) if host in plan.hosts}
+
+
 # ---- connections that the policy would not let be opened
 
 
-def _denied(policies: Mapping[str, Policy], answers: Mapping[str, Answer]) -> list[Denied]:
-    groups: dict[tuple[str, str, int], list[tuple[str, Connection]]] = defaultdict(list)
+def denied_connections(plan: Plan, answers: Mapping[str, Answer]) -> Iterator[tuple[str, Connection]]:
+    """Yield each host with its connections that its policy does not allow. No interface is trusted: it is not known."""
+    policies = _policies(plan, answers)
+    by_key = {plan.hosts[host]: policy for host, policy in policies.items()}
+    allowed = cache(lambda key, direction, protocol, port: peers_of(by_key[key], direction, protocol, port))
     for host, policy in policies.items():
-        for connection in answers[host].connections:
-            if not _is_allowed(policy, connection):
-                groups[connection.direction, connection.protocol, connection.port].append((host, connection))
+        for item in answers[host].connections:
+            peer = ip_address(item.peer)
+            peers = allowed(plan.hosts[host], item.direction, item.protocol, item.port)
+            # It is much faster to look up the peer, but this leaves out what is always accepted.
+            if not peers.have(peer.version, int(peer)) and not evaluate(policy, _opening(item)).passes:
+                yield host, item
+
+
+def _opening(item: Connection) -> Packet:
+    return Packet(item.direction, item.protocol, item.peer, item.port, interface="")
+
+
+def _denied(plan: Plan, answers: Mapping[str, Answer]) -> list[Denied]:
+    groups: dict[tuple[str, str, int], list[tuple[str, Connection]]] = defaultdict(list)
+    for host, item in denied_connections(plan, answers):
+        groups[item.direction, item.protocol, item.port].append((host, item))
+    served = {host: list(_served(answer)) for host, answer in answers.items()}
     return [
-        _denied_group(direction, protocol, port, found, answers)
+        _denied_group(direction, protocol, port, found, served)
         for (direction, protocol, port), found in sorted(groups.items())
     ]
 
 
-def _is_allowed(policy: Policy, connection: Connection) -> bool:
-    """Return whether the policy lets the connection be opened. Its interface is not known, so none is trusted."""
-    packet = Packet(connection.direction, connection.protocol, connection.peer, connection.port, interface="")
-    return evaluate(policy, packet).passes
-
-
 def _denied_group(
-    direction: str, protocol: str, port: int, found: list[tuple[str, Connection]], answers: Mapping[str, Answer]
+    direction: str,
+    protocol: str,
+    port: int,
+    found: list[tuple[str, Connection]],
+    served: Mapping[str, Sequence[tuple[PortRange, str]]],
 ) -> Denied:
     hosts = tuple(dict.fromkeys(host for host, _connection in found))
     listeners = {
-        holder
-        for host in hosts
-        for ports, holder in _served(answers[host])
-        if direction == "in" and ports.covers(protocol, port)
+        holder for host in hosts for ports, holder in served[host] if direction == "in" and ports.covers(protocol, port)
     }
     return Denied(
         hosts,
@@ -126,17 +145,11 @@ def _denied_group(
     )
 
 
-def _holder(listener: Listener) -> str:
-    """Return who listens, such as `gmond (gmond.service)`."""
-    unit = f" ({listener.unit})" if listener.unit else ""
-    return f"{listener.process}{unit}" if listener.process else listener.unit
-
-
 def _served(answer: Answer) -> Iterator[tuple[PortRange, str]]:
     """Yield the ports of a host that others can reach, and who listens on or publishes them."""
     for listener in answer.listeners:
         if not listener.is_local:
-            yield PortRange(listener.protocol, listener.port, listener.port), _holder(listener)
+            yield PortRange(listener.protocol, listener.port, listener.port), listener.holder
     for item in answer.published:
         yield item.ports, f"{PUBLISHED_BY}{item.by}"
 

@@ -5,22 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import PUBLISHED_BY, Denied, Findings, Unused
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit import denied as openings
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit import proposals
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import HOST, End, Ends
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import (
+    PUBLISHED_BY,
+    Denied,
+    Findings,
+    Unused,
+    denied_connections,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.names import Names, shortened
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count, seen_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
-
-with suppress(ImportError):  # `missing_library` reports a missing netaddr
-    from netaddr import IPSet
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
-_PREFIX = "seen"
 _UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
@@ -70,26 +75,13 @@ def _duration(seconds: int) -> str:
     return f"{seconds // size} {unit}"
 
 
-def proposed(plan: Plan, findings: Findings, asked: Collection[str]) -> Draft:
-    """Return the flows that the denied connections need. `asked` are the hosts that have answered.
-
-    A connection between two of them is in the findings of both: that of the target counts.
-    """
-    names, draft = Names(plan), Draft(plan.catalogue)
-    for item in findings.denied:
-        hosts, strangers = names.hosts(item.peers)
-        if item.direction == "out":
-            hosts = [host for host in hosts if host not in asked]
-        ends = [_endpoints(plan, names, draft, item.hosts, []), _endpoints(plan, names, draft, hosts, strangers)]
-        sources, targets = ends if item.direction == "out" else ends[::-1]
-        if sources and targets:
-            draft.add(sources, [PortRange(item.protocol, item.port, item.port)], targets, _PREFIX)
-    return draft
-
-
-def _endpoints(plan: Plan, names: Names, draft: Draft, hosts: Collection[str], addresses: Collection[str]) -> list[str]:
-    """Return endpoints for hosts and addresses: the smallest group of the hosts, or else their addresses."""
-    group = names.group(hosts)
-    own = [] if group or not hosts else plan.addresses.host_networks(list(hosts))
-    networks = IPSet([*own, *addresses])
-    return [*([group] if group else []), *([draft.endpoint(networks)] if networks.size else [])]
+def proposed(plan: Plan, answers: Mapping[str, Answer]) -> Draft:
+    """Return the entries of the port file that the denied connections need."""
+    ends, found = Ends(plan), openings.Denied()
+    for host, item in denied_connections(plan, answers):
+        own, peer = End(HOST, host), ends.peer(item.peer).end
+        if item.direction == "in":
+            found.add((item.protocol, item.port), own, peer, Count(item.number, 0, 0))
+        else:
+            found.add((item.protocol, item.port), peer, own, Count(0, item.number, 0))
+    return proposals.proposed(plan, seen_of(plan, found.openings, {host: answers[host].listeners for host in answers}))

@@ -53,20 +53,21 @@ def run(folder: Path, play: Path, *options: str, site: str = SITE) -> tuple[int,
 
 def test_the_answers_of_the_hosts_are_compared_with_the_plan(tmp_path: Path) -> None:
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
-    gmond = {"protocol": "udp", "address": "0.0.0.0", "port": 8649, "process": "gmond", "unit": "gmond.service"}
-    head = said(listeners=[gmond], connections=[seen("192.0.2.22", 8649, "udp")])
+    own = {"protocol": "udp", "address": "0.0.0.0", "port": 7070, "process": "ownd", "unit": "ownd.service"}
+    # The port file has a flow for the second port, which is off.
+    head = said(listeners=[own], connections=[seen("192.0.2.22", 7070, "udp"), seen("192.0.2.22", 8649, "udp")])
     facts = {"said": {"head": head, "login1": {"listeners": "x"}}, "draft": str(tmp_path / "draft.yml")}
     code, printed = run(tmp_path, tmp_path / "play.yml", "-e", json.dumps(facts))
     assert code == 0, printed
-    assert "head: 8649/udp from login1, 3 connections; gmond (gmond.service) listens" in printed
+    assert "head: 7070/udp from login1, 3 connections; ownd (ownd.service) listens" in printed
     assert "login1: nothing is known: listeners: got 'x', expected a list." in printed
-    draft = (tmp_path / "draft.yml").read_text(encoding="utf-8")
-    assert "seen_port_8649_udp" in draft and "- slurm_login" in draft
+    flows = yaml.safe_load((tmp_path / "draft.yml").read_text(encoding="utf-8"))["firewall_flows"]
+    assert (flows["ganglia"], flows["seen_ownd"]["from"]) == ({"enabled": True}, ["slurm_login"])
 
 
 def test_a_site_without_a_port_file_gets_one_that_lint_accepts(tmp_path: Path) -> None:
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
-    connections = [seen("192.0.2.1", 22), seen("192.0.2.22", 8649, "udp"), seen("198.51.100.9", 2375)]
+    connections = [seen("192.0.2.1", 22), seen("192.0.2.22", 7070, "udp"), seen("198.51.100.9", 2375)]
     head = said(connections=connections, ansible_from="192.0.2.1")
     draft = tmp_path / "draft.yml"
     facts = {"said": {"head": head, "login1": said(ansible_from="192.0.2.1")}, "draft": str(draft)}
@@ -77,7 +78,7 @@ def test_a_site_without_a_port_file_gets_one_that_lint_accepts(tmp_path: Path) -
     assert "22/tcp from" not in printed
     written = draft.read_text(encoding="utf-8")
     assert yaml.safe_load(written)["firewall_endpoints"] == {"controllers": {"cidrs": ["192.0.2.1/32"]}}
-    assert list(yaml.safe_load(written)["firewall_flows"]) == ["seen_port_8649_udp"]
+    assert list(yaml.safe_load(written)["firewall_flows"]) == ["seen_port_7070_udp"]
     assert written.startswith("# Left out: seen_docker_plain (from: 198.51.100.9/32; to: slurm_controller; services: ")
     assert "warning docker-without-encryption: Opens 2375/tcp: " in written
     code, printed = run(tmp_path, ROOT / "playbooks" / "lint.yml", "-e", f"@{draft}", site="{}")

@@ -70,18 +70,14 @@ def test_the_report_names_hosts_and_groups() -> None:
         "  ctl, n1: management_ssh (22/tcp)",
         "",
     ]
-    draft = proposed(plan, findings, found)
-    assert draft.services == {"port_8649_udp": {"ports": ["8649/udp"]}}
-    assert draft.endpoints == {
-        "net_10_0_1_1_32": {
-            "cidrs": ["10.0.1.1/32", "10.0.1.2/32", "10.0.2.1/32", "192.0.2.77/32", "fd00::1:1/128", "fd00::1:2/128"]
-        }
-    }
+    draft = proposed(plan, found)
+    assert draft.services == {"gmond": {"ports": ["8649/udp"]}}
+    assert draft.endpoints == {"net_192_0_2_77_32": {"cidrs": ["192.0.2.77/32"]}}
     assert draft.flows == {
-        "seen_port_8649_udp": {
-            "from": ["net_10_0_1_1_32"],
+        "seen_gmond": {
+            "from": ["desks", "slurm_compute", "net_192_0_2_77_32"],
             "to": ["control_plane"],
-            "services": ["port_8649_udp"],
+            "services": ["gmond"],
             "need": "recommended",
         }
     }
@@ -116,7 +112,7 @@ def test_a_group_stands_for_its_hosts() -> None:
     found = {"ctl": answer(*(Connection("in", f"10.0.1.{number}", "tcp", 443, 1) for number in (1, 2)))}
     findings = findings_of(plan, found)
     assert lines(plan, findings)[1] == "  ctl: 443/tcp from slurm_compute (2 hosts), 2 connections"
-    flow = next(iter(proposed(plan, findings, found).flows.values()))
+    flow = next(iter(proposed(plan, found).flows.values()))
     assert (flow["from"], flow["to"], flow["services"]) == (["slurm_compute"], ["control_plane"], ["web"])
 
 
@@ -140,7 +136,7 @@ def test_with_the_proposed_flows_nothing_is_denied(seen: dict[str, list[Connecti
         for host, items in seen.items()
     }
     both_ends(found, own)
-    entries = yaml.safe_load(proposed(plan, findings_of(plan, found), found).text()) or {}
+    entries = yaml.safe_load(proposed(plan, found).text()) or {}
     site = {name: {**SITE[name], **entries.get(f"firewall_{name}", {})} for name in SITE}
     assert findings_of(plan_of(site), found).denied == []
 
@@ -165,6 +161,6 @@ def both_ends(found: dict[str, Answer], own: dict[str, list[str]]) -> None:
 @pytest.mark.parametrize("peer", ["192.0.2.77", "10.0.0.1"])
 def test_egress_that_is_denied_gets_a_flow_from_the_host(peer: str) -> None:
     plan = plan_of(SITE)
-    findings = findings_of(plan, {"n1": answer(Connection("out", peer, "tcp", 443, 1))})
-    flow = next(iter(proposed(plan, findings, ["n1"]).flows.values()))
+    found = {"n1": answer(Connection("out", peer, "tcp", 443, 1))}
+    flow = next(iter(proposed(plan, found).flows.values()))
     assert flow["from"] == ["slurm_compute"]
