@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _OBJECTIONS = ("error", "warning")
 # Whether a flow has these findings depends on other flows, which may be left out themselves.
 _ABOUT_OTHERS = ("duplicate-flow", "shadowed-flow")
+# It asks for words that only the site knows, and does not object to what a flow opens.
+_ABOUT_WORDS = "mutual-tls-note"
 
 
 def without_objections(plan: Plan, draft: Draft, today: date | None = None) -> tuple[Draft, list[str]]:
@@ -86,7 +88,7 @@ def _by_flow(draft: Draft, found: Iterable[Finding]) -> dict[str, str]:
     """Return the objections by flow: those about other flows only if there is no other."""
     reasons: dict[bool, dict[str, list[str]]] = {False: {}, True: {}}
     for finding in found:
-        if finding.severity in _OBJECTIONS:
+        if finding.severity in _OBJECTIONS and finding.rule != _ABOUT_WORDS:
             for name in _flows_of(draft, finding.subject):
                 texts = reasons[finding.rule in _ABOUT_OTHERS].setdefault(name, [])
                 texts.append(f"{finding.severity} {finding.rule}: {finding.message}")

@@ -11,10 +11,11 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, without
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.cover import Groups
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Seen, Side
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.advice import SCHEDULERS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.membership import addresses_of
 
@@ -46,7 +47,7 @@ def proposed(plan: Plan, seen: Iterable[Seen]) -> Draft:
             draft.enabled += [flow.name] if flow.name not in draft.enabled else []
             continue
         ports = _proposed_ports(item)
-        within = item.within_cluster and _is_for_clusters(plan, ports)
+        within = item.within_cluster and (_is_for_clusters(plan, ports) or _has_several_clusters(plan, item))
         sources, targets = (_endpoints(plan, draft, side, within) for side in (item.sources, item.targets))
         draft.add(sources, ports, targets, _PREFIX, within_cluster=within, service=_service_name(item))
     return draft
@@ -76,10 +77,15 @@ def _has(plan: Plan, endpoints: Iterable[str], side: Side) -> bool:
 
 
 def _is_for_clusters(plan: Plan, ports: list[PortRange]) -> bool:
-    """Return whether a flow should stay within a cluster: there are several, or a service asks for it."""
-    clusters = {cluster for host in plan.inventory.managed for cluster in plan.inventory.hosts[host].clusters}
-    asking = [service for service in plan.catalogue.services.values() if service.exposure == "cluster"]
-    return len(clusters) > 1 or any(not without(service.ports, ports) for service in asking)
+    """Return whether a service with one of these ports should stay within a cluster."""
+    services = [service.ports for service in plan.catalogue.services.values() if service.exposure == "cluster"]
+    return any(common_ports(ports, own) for own in (*services, SCHEDULERS.ports))
+
+
+def _has_several_clusters(plan: Plan, seen: Seen) -> bool:
+    """Return whether the groups of both sides have hosts of different clusters, which were not seen to connect."""
+    hosts = {host for name in (*seen.sources.groups, *seen.targets.groups) for host in plan.inventory.groups[name]}
+    return len({plan.inventory.hosts[host].clusters for host in hosts & plan.inventory.managed}) > 1
 
 
 def _proposed_ports(seen: Seen) -> list[PortRange]:
