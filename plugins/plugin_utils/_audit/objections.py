@@ -30,17 +30,18 @@ _ABOUT_WORDS = "mutual-tls-note"
 def without_objections(plan: Plan, draft: Draft, today: date | None = None) -> tuple[Draft, list[str]]:
     """Return the draft without flows that are invalid or have errors or warnings of lint, and a line for each of them.
 
-    Notes do not count, nor do findings about the port file of the plan. Services and endpoints that no flow of the
-    draft needs any more are left out silently. Of a flow with several services, those without findings stay.
+    Flows that the draft only turns on count as well. Notes do not count, nor do findings about the port file of the
+    plan. Services and endpoints that no flow of the draft needs any more are left out silently. Of a flow with several
+    services, those without findings stay.
     """
     rest, left = draft, {}
-    while rest.flows:
+    while rest.flows or rest.enabled:
         reasons = _objections(plan, rest, today or date.today())
         if not reasons:
             break
-        several = {name for name in reasons if len(rest.flows[name]["services"]) > 1}
+        several = {name for name in reasons if name in rest.flows and len(rest.flows[name]["services"]) > 1}
         gone = reasons.keys() - several
-        left.update({name: f"{name} ({_content(rest, rest.flows[name])}): {reasons[name]}" for name in gone})
+        left.update({name: f"{name} ({_content(rest, name)}): {reasons[name]}" for name in gone})
         rest = _split(_without(rest, gone), several)
     return rest, [left[name] for name in sorted(left)]
 
@@ -100,7 +101,7 @@ def _flows_of(draft: Draft, subject: str) -> Collection[str]:
     section, _dot, rest = subject.partition(".")
     name = rest.partition(".")[0]
     if section == "firewall_flows":
-        return [name] if name in draft.flows else []
+        return [name] if name in draft.flows or name in draft.enabled else []
     entries = {"firewall_services": draft.services, "firewall_endpoints": draft.endpoints}.get(section, {})
     return [flow for flow, value in draft.flows.items() if name in entries and name in _names(value)]
 
@@ -119,11 +120,15 @@ def _without(draft: Draft, names: Collection[str]) -> Draft:
         services={name: value for name, value in draft.services.items() if name not in gone},
         endpoints={name: value for name, value in draft.endpoints.items() if name not in gone},
         flows=kept,
+        enabled=[name for name in draft.enabled if name not in names],
     )
 
 
-def _content(draft: Draft, flow: Mapping[str, Any]) -> str:
+def _content(draft: Draft, name: str) -> str:
     """Return what a flow connects, with the networks and ports of the draft in place of their names."""
+    if name in draft.enabled:
+        return "a flow of the port file that is off"
+    flow = draft.flows[name]
     networks = {name: listed(value["cidrs"]) for name, value in draft.endpoints.items() if not value.get("except")}
     known = {**networks, **{name: listed(value["ports"]) for name, value in draft.services.items()}}
     return "; ".join(

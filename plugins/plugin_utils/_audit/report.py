@@ -79,7 +79,7 @@ def proposed(plan: Plan, answers: Mapping[str, Answer]) -> Draft:
     """Return the entries of the port file that the denied connections need."""
     ends, found = Ends(plan), openings.Denied()
     for host, item in denied_connections(plan, answers):
-        own, peer = End(HOST, host), ends.peer(item.peer).end
+        own, peer = End(HOST, host), ends[item.peer].end
         if item.direction == "in":
             found.add((item.protocol, item.port), own, peer, Count(item.number, 0, 0))
         else:

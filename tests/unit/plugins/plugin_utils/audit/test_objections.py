@@ -107,3 +107,13 @@ def test_an_invalid_flow_is_left_out_and_the_others_stay(
     kept, [line] = left_of(draft_of(flows, {"gmond": "8649/udp", **services}, net="10.9.0.0/16", **endpoints))
     assert kept == {"seen"}
     assert "): Invalid firewall_flows.bad.from: got " in line
+
+
+def test_a_flow_that_is_off_and_gets_findings_is_not_turned_on() -> None:
+    services = {"gmond": {"ports": ["8649/udp"]}, "desk": {"ports": ["3389/tcp"]}}
+    off = {"from": ["monitoring"], "to": ["control_plane"], "need": "optional"}
+    flows = {**WEB, "rdp": {**off, "services": ["desk"]}, "ganglia": {**off, "services": ["gmond"]}}
+    plan = plan_of(flows, services=services)
+    rest, [line] = without_objections(plan, Draft(plan.catalogue, enabled=["ganglia", "rdp"]), TODAY)
+    assert rest.enabled == ["ganglia"]
+    assert line.startswith("rdp (a flow of the port file that is off): warning access-review: Opens 3389/tcp")
