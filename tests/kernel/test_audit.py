@@ -107,6 +107,16 @@ def test_packets_by_flow_in_the_table_beside_firewalld(pair: Pair) -> None:
         assert pair.module("audit_info")["counters"]["packets"] == {"web": 2, "unused": 0}
 
 
+def test_a_connection_to_a_published_port_has_this_port(pair: Pair) -> None:
+    pair.host.nft(NAT.replace("udp dport 9000-9010 redirect to :9999", "tcp dport 8090 redirect to :7000"))
+    with connected(pair), pair.peer.entered(), socket.create_connection((HOST[4], 8090), timeout=30):
+        result = pair.module("audit_info")
+    assert {"direction": "in", "peer": PEER[4], "protocol": "tcp", "port": 8090, "count": 1} in result["connections"]
+    assert {"protocol": "tcp", "first": 8090, "last": 8090, "by": "table ip nat, chain PREROUTING"} in result[
+        "published"
+    ]
+
+
 def test_from_where_ansible_connects(pair: Pair) -> None:
     connection = f"SSH_CONNECTION={PEER[4]} 51000 {HOST[4]} 22"
     assert pair.module("audit_info", prefix=("env", connection))["ansible_from"] == PEER[4]

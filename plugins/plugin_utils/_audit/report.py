@@ -70,9 +70,9 @@ def _unused_text(names: Names, item: Unused) -> str:
 
 
 def _duration(seconds: int) -> str:
-    """Return a duration in the largest unit of which there are at least two."""
+    """Return a duration, rounded up, in the largest unit of which there are at least two."""
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= 2 * size), _UNITS[-1])
-    return f"{seconds // size} {unit}"
+    return f"{-(-seconds // size)} {unit}"
 
 
 def proposed(plan: Plan, answers: Mapping[str, Answer]) -> Draft:

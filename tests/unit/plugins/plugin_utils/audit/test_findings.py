@@ -94,6 +94,13 @@ def test_what_the_plan_would_close(plan: Plan) -> None:
     assert found.unreached == [Unreached(("ctl", "n1"), "8649/udp", "gmond (gmond.service)")]
 
 
+def test_what_is_always_accepted_is_not_denied(plan: Plan) -> None:
+    answers_of_dhcp = connection("in", "fe80::1", 546, protocol="udp")
+    multicast = connection("in", "10.0.0.9", 112, protocol="ip")
+    found = findings_of(plan, {"ctl": answer([], [answers_of_dhcp, connection("in", "fe80::1", 547), multicast])})
+    assert [(item.protocol, item.port) for item in found.denied] == [("ip", 112), ("tcp", 547)]
+
+
 def test_what_the_plan_opens_for_nobody(plan: Plan) -> None:
     found = findings_of(
         plan,

@@ -86,7 +86,7 @@ def test_the_report_names_hosts_and_groups() -> None:
 def test_who_publishes_and_which_flow_nobody_uses_is_in_the_report() -> None:
     published = Published(PortRange("udp", 8649, 8649), "Docker")
     busy = answer(Connection("in", "10.0.2.1", "udp", 8649, 1), listeners=(GMOND,))._replace(published=(published,))
-    counting = [("ctl", 172800), ("n1", 172799), ("n2", 90)]
+    counting = [("ctl", 172801), ("n1", 172799), ("n2", 90)]
     found = {
         host: (busy if host == "ctl" else answer())._replace(counters=Counters({"management_ssh": 0}, seconds))
         for host, seconds in counting
@@ -101,7 +101,7 @@ def test_who_publishes_and_which_flow_nobody_uses_is_in_the_report() -> None:
         "",
     ]
     of_one = [lines(plan, findings_of(plan, {host: found[host]}))[-2].rpartition("most ")[2] for host, _age in counting]
-    assert of_one == ["2 days", "47 hours", "90 seconds"]
+    assert of_one == ["3 days", "48 hours", "90 seconds"]
     used = findings_of(plan, {"ctl": busy._replace(counters=Counters({"management_ssh": 1}, 9))})
     assert lines(plan, used)[-3:] == ["Flows without a packet:", "  none", ""]
     assert "Flows without a packet:" not in lines(plan, findings_of(plan, {"ctl": busy}))
