@@ -6,21 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.iptables import read_iptables
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.nftables import read_nftables
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Region
-from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
-from ansible_collections.hpc.ports.tests.support.packets import Opening, Wires
+from ansible_collections.hpc.ports.tests.support.imported import check
+from ansible_collections.hpc.ports.tests.support.namespaces import Pair
+from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.run import examples
 from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, joined
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-
-SOURCES = ("10.64.0.1", "10.64.0.2", "10.64.0.5", "10.64.1.1", "10.65.0.1")
-PORTS = (1, 21, 22, 23, 79, 80, 81, 442, 443, 8080, 65535)
 
 
 @pytest.fixture
@@ -28,23 +24,6 @@ def wires(pair: Pair) -> Iterator[Wires]:
     """The ends of the link."""
     with joined(pair) as found:
         yield found
-
-
-def is_accepted(regions: Sequence[Region], source: str, protocol: str, port: int) -> bool:
-    return any(source in region.sources and any(p.covers(protocol, port) for p in region.ports) for region in regions)
-
-
-def check(wires: Wires, regions: Sequence[Region]) -> None:
-    """See that exactly what is read as accepted passes."""
-    numbered = enumerate(product(SOURCES, ("tcp", "udp"), PORTS), 20000)
-    sent = {
-        Opening(protocol, source, HOST[4], port, number): is_accepted(regions, source, protocol, port)
-        for number, (source, protocol, port) in numbered
-    }
-    forget_connections()
-    answered = wires.inward.answered(list(sent))
-    assert {packet for packet in sent if sent[packet] != (packet in answered)} == set()
-    event(f"{sum(sent.values())} of {len(sent)} pass")
 
 
 # ---- iptables

@@ -20,6 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.rules
     script_of,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import LINK, PROGRAM, SERVICE, UNIT
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import staged_path
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.machine import PROGRAMS, RULESET, SYSTEMCTL, Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
@@ -319,3 +320,12 @@ def test_without_the_watch_it_goes(host: Machine) -> None:
     assert not runs(host) and host.objects() == before
     assert not [path for path in host.files() if "watch" in path]
     assert not host.begin(watch=False)["changed"]
+
+
+def test_without_the_watch_what_a_killed_run_staged_of_it_is_removed(host: Machine) -> None:
+    staged = [staged_path(path) for path in (PROGRAM, UNIT, LINK)]
+    assert host.apply(watch=False)["changed"]
+    host.host.shell("".join(f"mkdir -p $(dirname {path}); touch {path};" for path in staged))
+    assert host.apply(watch=False)["changed"]
+    assert host.host.shell(f"ls -d {' '.join(staged)} 2> /dev/null || :") == ""
+    assert not host.apply(watch=False)["changed"]

@@ -134,7 +134,9 @@ def with_watch(change: Change, is_wanted: bool, closed: str = "") -> Change:
     services = _RUNS if items else {}
     differs = present != {**items_state(items), **services}
     paths, gone, folders = change.places
-    left = tuple(path for path in reversed(PLACES.paths) if path not in items and os.path.lexists(path))
+    # A run that was killed leaves staged files.
+    unwanted = Places(tuple(path for path in reversed(PLACES.paths) if path not in items))
+    left = tuple(filter(os.path.lexists, (*unwanted.paths, *unwanted.staged)))
     return change._replace(
         present_files={**change.present_files, **present},
         wanted_files={**change.wanted_files, **items},
