@@ -49,13 +49,17 @@ _PRIORITIES = st.sampled_from([-10, 0, 0, 10])
 
 @st.composite
 def rules(draw: st.DrawFn) -> str:
-    """Return a rich rule. firewalld refuses one that only has an action without a source."""
+    """Return a rich rule. firewalld refuses one without ports if it has no source, or only writes to a log."""
     source, what, action = draw(_SOURCES), draw(_WHAT), draw(_ACTIONS)
     family = ' family="ipv4"' if source else ""
     priority = draw(_PRIORITIES)
-    if not source and not what:
+    if not what and (not source or "log" in action):
         what = '<port port="442" protocol="tcp"/>'
     return f'<rule{family} priority="{priority}">{source}{what}{action}</rule>'
+
+
+# What is sent ends with an echo request.
+_ECHO = "".join(f'<rule priority="-100"><protocol value="{name}"/><accept/></rule>' for name in ("icmp", "ipv6-icmp"))
 
 
 @st.composite
@@ -64,7 +68,7 @@ def zones(draw: st.DrawFn) -> dict[str, str]:
 
     def zone(sources: str) -> str:
         parts = [*draw(_OPENED), *draw(st.lists(rules(), max_size=3))]
-        return f'{_HEAD}<zone target="{draw(_TARGETS)}">{sources}{"".join(parts)}</zone>'
+        return f'{_HEAD}<zone target="{draw(_TARGETS)}">{sources}{"".join(parts)}{_ECHO}</zone>'
 
     sources = draw(st.sampled_from(["", '<source address="10.64.0.0/24"/>', '<source ipset="some"/>']))
     return {"zones/public.xml": zone(""), "zones/cluster.xml": zone(sources)}

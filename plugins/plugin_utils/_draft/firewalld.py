@@ -133,7 +133,7 @@ class _Reader:
         return [entry.text or "" for entry in ElementTree.parse(path).getroot().findall("entry")] if path else []
 
     def _zone(self, name: str, zone: Element, region: Region) -> Iterator[Decision]:
-        """Yield what a zone decides: rich rules, those that drop first, then what it opens, then its target."""
+        """Yield what a zone decides: rich rules, what it opens, rich rules with a priority above 0, its target."""
         rules = sorted(self._rich_rules(name, zone), key=lambda rule: rule[0])
         for order, decision in rules:
             if order[0] <= 0:
@@ -189,7 +189,7 @@ class _Reader:
     # ---- rich rules
 
     def _rich_rules(self, name: str, zone: Element) -> Iterator[tuple[tuple[int, bool], Decision]]:
-        """Yield the rich rules of a zone, each with its place: by priority, and what drops before what accepts."""
+        """Yield the rich rules of a zone, each with its place: by priority; of priority 0, what drops comes first."""
         for rule in zone.findall("rule"):
             try:
                 decision = self._rich_rule(rule)
@@ -197,7 +197,8 @@ class _Reader:
                 self.left.append(f"zone {name}: rich rule: {exc}")
                 continue
             if decision:
-                yield (int(rule.get("priority", "0")), decision.accepts), decision
+                priority = int(rule.get("priority", "0"))
+                yield (priority, not priority and decision.accepts), decision
 
     def _rich_rule(self, rule: Element) -> Decision | None:
         """Return what a rich rule decides, or None if it only logs. Raises Unreadable."""
