@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, answer_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import answered
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import findings_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import Findings, findings_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.first import (
     controllers_of,
     lacks_controllers,
@@ -19,7 +19,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._audit.first import (
     with_endpoints,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.objections import without_objections
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.report import lines, proposed
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.proposals import proposed
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.report import lines
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.words import seen_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import (
     ControllerAction,
     plan_arguments,
@@ -51,20 +53,25 @@ class ActionModule(ControllerAction):
         answers, silent = _answers(plan, options["audited"], task_vars)
         plan, endpoints, notes = _complete(plan, answers)
         findings = findings_of(plan, answers)
-        draft, left = without_objections(plan, proposed(plan, answers))
+        draft, left = without_objections(plan, proposed(plan, findings.denied))
         draft_text = "".join([*(f"# Left out: {shown(line)}\n" for line in left), text_of(draft, endpoints)])
         text = [*notes, *lines(plan, findings), *_about_answers(answers, silent)]
         text += ["Proposed entries of the port file:", *draft_text.splitlines()] if draft_text else []
         self._display.display("\n".join(["", *map(shown, text), ""]))
         if options["draft"]:
             write_file(options["draft"], draft_text, "audit_draft")
-        found = {
-            name: None if items is None else [item._asdict() for item in items]
-            for name, items in findings._asdict().items()
-        }
-        return shown_data(
-            {"changed": False, "lines": text, "draft": draft_text, "left": left, "silent": silent, **found}
-        )
+        data = {"lines": text, "draft": draft_text, "left_out": left, "silent": silent}
+        return shown_data({"changed": False, **data, **_data(findings)})
+
+
+def _data(findings: Findings) -> dict[str, Any]:
+    """Return the findings as plain data."""
+    found = {
+        name: None if items is None else [item._asdict() for item in items]
+        for name, items in findings._asdict().items()
+        if name != "denied"
+    }
+    return {"denied": [{**seen_data(item), "connections": item.number} for item in findings.denied], **found}
 
 
 def _answers(plan: Plan, name: str, task_vars: Mapping[str, Any]) -> tuple[dict[str, Answer], dict[str, str]]:

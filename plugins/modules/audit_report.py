@@ -69,17 +69,42 @@ draft:
   description: The proposed entries of the port file, as YAML.
   returned: success
   type: str
-left:
+left_out:
   description: Flows that are left out of the draft, with the reason.
   returned: success
   type: list
   elements: str
 denied:
-  description: Connections that no flow allows, by direction, protocol and port, with their hosts and peers. A run does
-    not cut them, unless C(firewall_cut_established) is set, but they could not be opened again.
+  description: Connections that no flow allows, in groups. A run does not cut them, unless
+    C(firewall_cut_established) is set, but they could not be opened again.
   returned: success
   type: list
   elements: dict
+  contains:
+    from:
+      description: >-
+        The sources: their V(hosts), V(groups) that cover hosts, the V(rest) of the hosts, V(endpoints) that have
+        addresses in a network, and V(addresses) without a name.
+      type: dict
+    to:
+      description: The targets, like RV(denied[].from).
+      type: dict
+    ports:
+      description: The ports.
+      type: list
+      elements: str
+      sample: [8649/udp]
+    within_cluster:
+      description: Whether all connections stay within a cluster.
+      type: bool
+    listeners:
+      description: Who listens on the targets, or publishes the port.
+      type: list
+      elements: str
+      sample: [gmond (gmond.service)]
+    connections:
+      description: How many there are. If both ends have a connection, it counts once.
+      type: int
 unreached:
   description: Ports on which hosts listen for others, or that NAT rules publish, and that no flow opens.
   returned: success

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
@@ -50,6 +50,10 @@ class Published(NamedTuple):
 
     ports: PortRange
     by: str
+
+
+# What stands before who publishes a port, in place of the name of a process.
+PUBLISHED_BY = "published by "
 
 
 class Counters(NamedTuple):
@@ -138,3 +142,9 @@ def listeners_of(result: Mapping[str, Any]) -> tuple[Listener, ...]:
         )
         for item in items_of(result, "listeners")
     )
+
+
+def served_by(listeners: Iterable[Listener], published: Iterable[Published] = ()) -> list[tuple[PortRange, str]]:
+    """Return the ports of a host that others can reach, each with who listens on it or publishes it."""
+    held = [(PortRange(item.protocol, item.port, item.port), item.holder) for item in listeners if not item.is_local]
+    return [*held, *((item.ports, f"{PUBLISHED_BY}{item.by}") for item in published)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.words import shortened
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
 
 if TYPE_CHECKING:
@@ -62,3 +63,10 @@ class Groups:
                 return Cover(tuple(sorted(chosen)), tuple(sorted(rest)))
             chosen.append(best)
             rest -= usable[best]
+
+    def text(self, hosts: Collection[str]) -> str:
+        """Return hosts as a text: a group that is exactly these hosts, or the first few names."""
+        alike = [name for name, members in self._members.items() if len(hosts) > 1 and members == set(hosts)]
+        if not alike:
+            return shortened(sorted(hosts))
+        return f"{min(alike, key=lambda name: (name not in CANONICAL_GROUPS, name))} ({len(hosts)} hosts)"

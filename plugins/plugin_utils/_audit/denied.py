@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._audit.allowed import pe
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import invalid_answer
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import ADDRESS, HOST, End, Ends, Peer
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Record, Recorded, RecordedPort
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count, Openings
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -23,23 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Denied:
-    """Recorded connections that no flow allows: see `seen.Openings`.
+    """Recorded connections that no flow allows.
 
     `to_containers` has the packets that were routed straight to containers of each host, which no flow opens. `allowed`
     is how many records the port file allows now. `invalid` says which hosts gave invalid records.
     """
 
-    openings: dict[tuple[str, int], dict[End, dict[End, Count]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
-    )
+    openings: Openings = field(default_factory=Openings)
     to_containers: dict[str, int] = field(default_factory=dict)
     allowed: int = 0
     invalid: dict[str, str] = field(default_factory=dict)
-
-    def add(self, key: tuple[str, int], target: End, source: End, count: Count) -> None:
-        """Add connections to those between the same ends."""
-        sources = self.openings[key][target]
-        sources[source] = sources[source].plus(count) if source in sources else count
 
 
 def denied_of(plan: Plan, recorded: Mapping[str, Recorded]) -> Denied:
@@ -81,9 +73,9 @@ def _add_port(found: Denied, ends: Ends, host: str, policy: Policy, port: Record
         if allowed.have(peer.version, peer.number):
             found.allowed += 1
         elif is_in:
-            found.add(key, own, peer.end, Count(record.packets, 0, record.last_seconds))
+            found.openings.add(key, own, peer.end, Count(record.packets, 0, record.last_seconds))
         else:
-            found.add(key, peer.end, own, Count(0, record.packets, record.last_seconds))
+            found.openings.add(key, peer.end, own, Count(0, record.packets, record.last_seconds))
 
 
 def _add_forwarded(
@@ -99,7 +91,7 @@ def _add_forwarded(
             found.allowed += 1
         else:
             count = Count(0, record.packets, record.last_seconds)
-            found.add((port.protocol, port.port), target.end, End(HOST, host), count)
+            found.openings.add((port.protocol, port.port), target.end, End(HOST, host), count)
 
 
 def _is_container(recorded: Recorded, peer: Peer) -> bool:

@@ -15,29 +15,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import P
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.allowed import peers_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, Connection
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, Connection, served_by
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import HOST, End, Ends
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count, Openings, Seen, seen_of
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
-
-# What a publication has in place of the name of a process.
-PUBLISHED_BY = "published by "
-
-
-class Denied(NamedTuple):
-    """Connections of hosts that the policy does not allow to be opened, on one port in one direction.
-
-    `peers` are addresses, `number` is how many connections there are. `listeners` are the processes that have the port
-    on the hosts, with their units, and who publishes it.
-    """
-
-    hosts: tuple[str, ...]
-    direction: str
-    protocol: str
-    port: int
-    peers: tuple[str, ...]
-    number: int
-    listeners: tuple[str, ...]
 
 
 class Unreached(NamedTuple):
@@ -68,7 +51,7 @@ class Unused(NamedTuple):
 class Findings(NamedTuple):
     """All differences; each is listed once for all hosts that have it. `unused` is None if no host counts packets."""
 
-    denied: list[Denied]
+    denied: list[Seen]
     unreached: list[Unreached]
     unserved: list[Unserved]
     unused: list[Unused] | None
@@ -94,7 +77,7 @@ def _policies(plan: Plan, answers: Iterable[str]) -> dict[str, Policy]:
 # ---- connections that the policy would not let be opened
 
 
-def denied_connections(plan: Plan, answers: Mapping[str, Answer]) -> Iterator[tuple[str, Connection]]:
+def _denied_connections(plan: Plan, answers: Mapping[str, Answer]) -> Iterator[tuple[str, Connection]]:
     """Yield each host with its connections that its policy does not allow. No interface is trusted: it is not known."""
     policies = _policies(plan, answers)
     by_key = {plan.hosts[host]: policy for host, policy in policies.items()}
@@ -112,46 +95,16 @@ def _opening(item: Connection) -> Packet:
     return Packet(item.direction, item.protocol, item.peer, item.port, interface="")
 
 
-def _denied(plan: Plan, answers: Mapping[str, Answer]) -> list[Denied]:
-    groups: dict[tuple[str, str, int], list[tuple[str, Connection]]] = defaultdict(list)
-    for host, item in denied_connections(plan, answers):
-        groups[item.direction, item.protocol, item.port].append((host, item))
-    served = {host: list(_served(answer)) for host, answer in answers.items()}
-    return [
-        _denied_group(direction, protocol, port, found, served)
-        for (direction, protocol, port), found in sorted(groups.items())
-    ]
-
-
-def _denied_group(
-    direction: str,
-    protocol: str,
-    port: int,
-    found: list[tuple[str, Connection]],
-    served: Mapping[str, Sequence[tuple[PortRange, str]]],
-) -> Denied:
-    hosts = tuple(dict.fromkeys(host for host, _connection in found))
-    listeners = {
-        holder for host in hosts for ports, holder in served[host] if direction == "in" and ports.covers(protocol, port)
-    }
-    return Denied(
-        hosts,
-        direction,
-        protocol,
-        port,
-        tuple(sorted({connection.peer for _host, connection in found})),
-        sum(connection.number for _host, connection in found),
-        tuple(sorted(listeners - {""})),
-    )
-
-
-def _served(answer: Answer) -> Iterator[tuple[PortRange, str]]:
-    """Yield the ports of a host that others can reach, and who listens on or publishes them."""
-    for listener in answer.listeners:
-        if not listener.is_local:
-            yield PortRange(listener.protocol, listener.port, listener.port), listener.holder
-    for item in answer.published:
-        yield item.ports, f"{PUBLISHED_BY}{item.by}"
+def _denied(plan: Plan, answers: Mapping[str, Answer]) -> list[Seen]:
+    ends, found = Ends(plan), Openings()
+    for host, item in _denied_connections(plan, answers):
+        own, peer = End(HOST, host), ends[item.peer].end
+        if item.direction == "in":
+            found.add((item.protocol, item.port), own, peer, Count(item.number, 0, 0))
+        else:
+            found.add((item.protocol, item.port), peer, own, Count(0, item.number, 0))
+    served = {host: served_by(answer.listeners, answer.published) for host, answer in answers.items()}
+    return seen_of(plan, found, served)
 
 
 # ---- listeners and flows without each other
@@ -161,7 +114,7 @@ def _unreached(policies: Mapping[str, Policy], answers: Mapping[str, Answer]) ->
     hosts: dict[tuple[PortRange, str], list[str]] = defaultdict(list)
     for host, policy in policies.items():
         opened = [ports for rule in _inward(policy) for ports in rule.ports]
-        for served, holder in _served(answers[host]):
+        for served, holder in served_by(answers[host].listeners, answers[host].published):
             for ports in without([served], opened):
                 hosts[ports, holder].append(host)
     return [
@@ -176,7 +129,7 @@ def _inward(policy: Policy) -> list[Rule]:
 def _unserved(plan: Plan, policies: Mapping[str, Policy], answers: Mapping[str, Answer]) -> list[Unserved]:
     hosts: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for host, policy in policies.items():
-        served = [ports for ports, _holder in _served(answers[host])]
+        served = [ports for ports, _holder in served_by(answers[host].listeners, answers[host].published)]
         for flow, ports in _flows_without_listener(plan, policy, served):
             hosts[flow, ports].append(host)
     return [Unserved(tuple(names), flow, ports) for (flow, ports), names in sorted(hosts.items())]

@@ -6,23 +6,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import served_by
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.denied import denied_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.names import shortened
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.objections import without_objections
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.proposals import proposed
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Recorded
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Seen, Side, seen_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Seen, seen_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.words import (
+    counted,
+    duration,
+    seen_data,
+    seen_text,
+    shortened,
+    side_text,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page_of
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 FORMAT = 1
-_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
 
 class Report(NamedTuple):
@@ -42,7 +49,7 @@ def report_of(plan: Plan, recorded: Mapping[str, Recorded], silent: Mapping[str,
     """Return the report. `silent` says why nothing is known of a host."""
     denied = denied_of(plan, recorded)
     valid = {host: answer for host, answer in recorded.items() if host not in denied.invalid}
-    seen = seen_of(plan, denied.openings, {host: answer.listeners for host, answer in valid.items()})
+    seen = seen_of(plan, denied.openings, {host: served_by(answer.listeners) for host, answer in valid.items()})
     draft, left_out = without_objections(plan, proposed(plan, seen))
     notes = [*_about_hosts(valid, {**silent, **denied.invalid}), *_about_containers(denied.to_containers)]
     return Report(seen, draft.text(), left_out, denied.allowed, notes)
@@ -56,7 +63,7 @@ def _about_hosts(recorded: Mapping[str, Recorded], silent: Mapping[str, str]) ->
     left = [f"{host} ({answer.left_out})" for host, answer in sorted(recorded.items()) if answer.left_out]
     return [
         *(
-            [f"{_count(len(observing), 'host')} observe, for {duration(observing[newest])} or longer ({newest})."]
+            [f"{counted(len(observing), 'host')} observe, for {duration(observing[newest])} or longer ({newest})."]
             if newest
             else []
         ),
@@ -74,20 +81,8 @@ def _about_hosts(recorded: Mapping[str, Recorded], silent: Mapping[str, str]) ->
 def _about_containers(packets: Mapping[str, int]) -> list[str]:
     if not packets:
         return []
-    hosts = shortened([f"{host} ({_count(number, 'packet')})" for host, number in sorted(packets.items())])
+    hosts = shortened([f"{host} ({counted(number, 'packet')})" for host, number in sorted(packets.items())])
     return [f"Packets that others routed straight to containers, which no flow allows; publish the ports: {hosts}."]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def duration(seconds: int) -> str:
-    """Return a time in its largest unit, such as `2 hours`."""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return _count(seconds // size, unit)
-    return _count(seconds, "second")
 
 
 # ---- the screen
@@ -96,31 +91,14 @@ def duration(seconds: int) -> str:
 def lines(report: Report) -> list[str]:
     """Return the report for a screen."""
     title = "Connections that no flow allows, and that the hosts accept only because they observe:"
-    texts = [f"  {_seen_text(item)}" for item in report.seen] or ["  none"]
-    allowed = f"The port file now allows {_count(report.allowed, 'older record')}."
+    texts = [f"  {seen_text(item, 'packet', f'last {duration(item.last_seconds)} ago')}" for item in report.seen] or [
+        "  none"
+    ]
+    allowed = f"The port file now allows {counted(report.allowed, 'older record')}."
     result = [title, *texts, "", *report.notes, *([allowed] if report.allowed else [])]
     if report.left_out:
         result += ["", "Not proposed, because lint objects:", *(f"  {text}" for text in report.left_out)]
     return result + (["", "Proposed entries of the port file:", *report.draft.splitlines()] if report.draft else [])
-
-
-def _seen_text(seen: Seen) -> str:
-    """Return a group as text: `slurm_compute to head 8649/udp, 40 hosts, 12,300 packets, last 2 minutes ago; …`."""
-    by = f"; {', '.join(seen.listeners)} listens" if seen.listeners else ""
-    hosts = len(seen.sources.hosts)
-    return ", ".join(
-        [
-            f"{side_text(seen.sources)} to {side_text(seen.targets)} {shortened(list(map(str, seen.ports)))}",
-            *([_count(hosts, "host")] if hosts > 1 else []),
-            _count(seen.number, "packet"),
-            f"last {duration(seen.last_seconds)} ago{by}",
-        ]
-    )
-
-
-def side_text(side: Side) -> str:
-    """Return the names of one side, or the first of them."""
-    return shortened([*side.groups, *side.endpoints, *side.rest, *side.addresses])
 
 
 # ---- files
@@ -131,26 +109,13 @@ def data_of(report: Report) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "seen": [
-            {
-                "from": _side(item.sources),
-                "to": _side(item.targets),
-                "ports": list(map(str, item.ports)),
-                "within_cluster": item.within_cluster,
-                "listeners": list(item.listeners),
-                "packets": item.number,
-                "last_seconds": item.last_seconds,
-            }
-            for item in report.seen
+            {**seen_data(item), "packets": item.number, "last_seconds": item.last_seconds} for item in report.seen
         ],
         "draft": report.draft,
         "left_out": report.left_out,
         "allowed": report.allowed,
         "notes": report.notes,
     }
-
-
-def _side(side: Side) -> dict[str, Sequence[str]]:
-    return {name: list(names) for name, names in side._asdict().items()}
 
 
 def _json(report: Report) -> str:

@@ -12,7 +12,6 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Listener
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.cover import Groups
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import ADDRESS, ENDPOINT, HOST, End
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.canonical_groups import CANONICAL_GROUPS
@@ -40,8 +39,15 @@ class Count(NamedTuple):
 # The sources of connections to a target, and the targets of connections to one port.
 Sources = Mapping[End, Count]
 Targets = Mapping[End, Sources]
-# All connections, by protocol and port.
-Openings = Mapping[tuple[str, int], Targets]
+
+
+class Openings(dict[tuple[str, int], dict[End, dict[End, Count]]]):
+    """Connections by protocol and port, by target, and by source."""
+
+    def add(self, key: tuple[str, int], target: End, source: End, count: Count) -> None:
+        """Add connections to those between the same ends."""
+        sources = self.setdefault(key, {}).setdefault(target, {})
+        sources[source] = sources[source].plus(count) if source in sources else count
 
 
 _Names = tuple[tuple[str, ...], ...]
@@ -104,13 +110,13 @@ class _Group:
         self.count = self.count.plus(other.count)
 
 
-def seen_of(plan: Plan, openings: Openings, listeners: Mapping[str, Iterable[Listener]]) -> list[Seen]:
-    """Return the connections in groups, the lowest ports first. `listeners` are those of each host."""
-    return _Grouping(plan, listeners).seen(openings)
+def seen_of(plan: Plan, openings: Openings, served: Mapping[str, Iterable[tuple[PortRange, str]]]) -> list[Seen]:
+    """Return the connections in groups, the lowest ports first. `served` are ports of each host with who holds them."""
+    return _Grouping(plan, served).seen(openings)
 
 
 class _Grouping:
-    def __init__(self, plan: Plan, listeners: Mapping[str, Iterable[Listener]]) -> None:
+    def __init__(self, plan: Plan, served: Mapping[str, Iterable[tuple[PortRange, str]]]) -> None:
         self._inventory = plan.inventory
         self._groups = Groups(plan)
         self._single = {
@@ -120,10 +126,13 @@ class _Grouping:
             if ports.first == ports.last
         }
         self._holders: dict[tuple[str, str, int], set[str]] = defaultdict(set)
-        for host, held in listeners.items():
-            for listener in held:
-                if not listener.is_local:
-                    self._holders[host, listener.protocol, listener.port].add(listener.holder)
+        self._ranges: dict[str, list[tuple[PortRange, str]]] = defaultdict(list)
+        for host, held in served.items():
+            for ports, holder in held:
+                if ports.first == ports.last:
+                    self._holders[host, ports.protocol, ports.first].add(holder)
+                else:
+                    self._ranges[host].append((ports, holder))
         self._kind = cache(self._uncached_kind)
 
     def seen(self, openings: Openings) -> list[Seen]:
@@ -163,7 +172,7 @@ class _Grouping:
         key = (ports.protocol, ports.first)
         if ports.protocol == "ip" or ports.first < _EPHEMERAL or key in self._single:
             return False
-        return not any((target.name, *key) in self._holders for target in targets if target.kind == HOST)
+        return not any(self._is_held(target, ports) for target in targets)
 
     def _of_one_port(self, targets: Targets, ports: list[PortRange]) -> Iterator[tuple[_Common, _Group]]:
         """Yield the groups of the connections to one port, with what is the same for all of a group.
@@ -187,9 +196,17 @@ class _Grouping:
             group.ports = list(ports)
             yield common, group
 
+    def _is_held(self, target: End, port: PortRange) -> bool:
+        return (target.name, port.protocol, port.first) in self._holders or bool(self._in_ranges(target, port))
+
     def _held(self, target: End, port: PortRange) -> tuple[str, ...]:
-        held = self._holders.get((target.name, port.protocol, port.first), ()) if target.kind == HOST else ()
-        return tuple(sorted(filter(None, held)))
+        """Return who holds a port of a target, as far as it is known."""
+        held = self._holders.get((target.name, port.protocol, port.first), set())
+        return tuple(sorted({*held, *self._in_ranges(target, port)} - {""}))
+
+    def _in_ranges(self, target: End, port: PortRange) -> list[str]:
+        ranges = self._ranges.get(target.name, ())
+        return [holder for ports, holder in ranges if ports.covers(port.protocol, port.first)]
 
     def _uncached_kind(self, end: End) -> object:
         """Return what is the same for targets of one kind: the groups of this collection that a host is in."""

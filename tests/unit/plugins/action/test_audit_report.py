@@ -59,7 +59,7 @@ def test_the_answers_of_the_hosts_are_compared_with_the_plan(tmp_path: Path) -> 
     facts = {"said": {"head": head, "login1": {"listeners": "x"}}, "draft": str(tmp_path / "draft.yml")}
     code, printed = run(tmp_path, tmp_path / "play.yml", "-e", json.dumps(facts))
     assert code == 0, printed
-    assert "head: 7070/udp from login1, 3 connections; ownd (ownd.service) listens" in printed
+    assert "slurm_login to slurm_controller 7070/udp, 3 connections; ownd (ownd.service) listens" in printed
     assert "login1: nothing is known: listeners: got 'x', expected a list." in printed
     flows = yaml.safe_load((tmp_path / "draft.yml").read_text(encoding="utf-8"))["firewall_flows"]
     assert (flows["ganglia"], flows["seen_ownd"]["from"]) == ({"enabled": True}, ["slurm_login"])

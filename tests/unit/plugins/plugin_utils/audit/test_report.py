@@ -18,7 +18,8 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import (
     Published,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.findings import findings_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.report import lines, proposed
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.proposals import proposed
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.report import lines
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from hypothesis import given
@@ -60,8 +61,8 @@ def test_the_report_names_hosts_and_groups() -> None:
     findings = findings_of(plan, found)
     assert lines(plan, findings) == [
         "Connections that no flow allows. They continue until they end, but could not be opened again:",
-        "  ctl: 8649/udp from desk, n1, n2, 192.0.2.77, 8 connections; gmond (gmond.service) listens",
-        "  n1: 8649/udp to ctl, 2 connections",
+        "  desks, slurm_compute, 192.0.2.77 to control_plane 8649/udp, 3 hosts, 8 connections; "
+        "gmond (gmond.service) listens",
         "",
         "Listeners that no flow reaches:",
         "  ctl: 8649/udp, gmond (gmond.service)",
@@ -70,7 +71,7 @@ def test_the_report_names_hosts_and_groups() -> None:
         "  ctl, n1: management_ssh (22/tcp)",
         "",
     ]
-    draft = proposed(plan, found)
+    draft = proposed(plan, findings.denied)
     assert draft.services == {"gmond": {"ports": ["8649/udp"]}}
     assert draft.endpoints == {"net_192_0_2_77_32": {"cidrs": ["192.0.2.77/32"]}}
     assert draft.flows == {
@@ -93,7 +94,7 @@ def test_who_publishes_and_which_flow_nobody_uses_is_in_the_report() -> None:
     }
     plan = plan_of(SITE)
     text = lines(plan, findings_of(plan, found))
-    assert "  ctl: 8649/udp from desk, 1 connection; gmond (gmond.service) listens, published by Docker" in text
+    assert "  desks to control_plane 8649/udp, 1 connection; gmond (gmond.service) listens, published by Docker" in text
     assert "  ctl: 8649/udp, published by Docker" in text
     assert text[-3:] == [
         "Flows without a packet:",
@@ -111,8 +112,8 @@ def test_a_group_stands_for_its_hosts() -> None:
     plan = plan_of(SITE)
     found = {"ctl": answer(*(Connection("in", f"10.0.1.{number}", "tcp", 443, 1) for number in (1, 2)))}
     findings = findings_of(plan, found)
-    assert lines(plan, findings)[1] == "  ctl: 443/tcp from slurm_compute (2 hosts), 2 connections"
-    flow = next(iter(proposed(plan, found).flows.values()))
+    assert lines(plan, findings)[1] == "  slurm_compute to control_plane 443/tcp, 2 hosts, 2 connections"
+    flow = next(iter(proposed(plan, findings.denied).flows.values()))
     assert (flow["from"], flow["to"], flow["services"]) == (["slurm_compute"], ["control_plane"], ["web"])
 
 
@@ -136,7 +137,7 @@ def test_with_the_proposed_flows_nothing_is_denied(seen: dict[str, list[Connecti
         for host, items in seen.items()
     }
     both_ends(found, own)
-    entries = yaml.safe_load(proposed(plan, found).text()) or {}
+    entries = yaml.safe_load(proposed(plan, findings_of(plan, found).denied).text()) or {}
     site = {name: {**SITE[name], **entries.get(f"firewall_{name}", {})} for name in SITE}
     assert findings_of(plan_of(site), found).denied == []
 
@@ -162,5 +163,5 @@ def both_ends(found: dict[str, Answer], own: dict[str, list[str]]) -> None:
 def test_egress_that_is_denied_gets_a_flow_from_the_host(peer: str) -> None:
     plan = plan_of(SITE)
     found = {"n1": answer(Connection("out", peer, "tcp", 443, 1))}
-    flow = next(iter(proposed(plan, found).flows.values()))
+    flow = next(iter(proposed(plan, findings_of(plan, found).denied).flows.values()))
     assert flow["from"] == ["slurm_compute"]
