@@ -27,7 +27,11 @@ PLAY = """
       register: plan
       run_once: true
     - ansible.builtin.set_fact: {observed: "{{ said[inventory_hostname] }}"}
-    - hpc.ports.observed_report: {plan: "{{ plan.key }}", observed: observed, draft: "{{ draft }}", files: "{{ files }}"}
+    - hpc.ports.observed_report:
+        plan: "{{ plan.key }}"
+        observed: observed
+        draft: "{{ draft }}"
+        files: "{{ files }}"
       run_once: true
 """
 UNRECORDED = {"in": 0, "out": 0, "forward": 0}
@@ -68,17 +72,8 @@ def test_the_draft_empties_the_next_report(tmp_path: Path) -> None:
     assert "Nothing is known of login1: ports: got 'x', expected a list." in done.line
     assert json.loads(data.read_text(encoding="utf-8"))["seen"][0]["to"]["groups"] == ["slurm_controller"]
     assert "seen_powerd" in page.read_text(encoding="utf-8")
-    (tmp_path / "draft.yml").rename(tmp_path / "draft.json")
-    again = run(
-        tmp_path,
-        tmp_path / "play.yml",
-        "-e",
-        f"@{tmp_path / 'draft.json'}",
-        "-e",
-        json.dumps({"firewall_endpoints": {"controllers": {"cidrs": ["192.0.2.1/32"]}}}),
-        "-e",
-        json.dumps({"said": said, "draft": "", "files": [str(data)]}),
-    )
+    facts = {"said": said, "draft": "", "files": [str(data)]}
+    again = run(tmp_path, tmp_path / "play.yml", "-e", f"@{tmp_path / 'draft.yml'}", "-e", json.dumps(facts))
     assert again.code == 0, again.line
     found = json.loads(data.read_text(encoding="utf-8"))
     assert (found["seen"], found["draft"], found["allowed"]) == ([], "", 1)
