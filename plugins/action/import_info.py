@@ -60,7 +60,7 @@ def _read(path: str, interfaces: list[str]) -> Read:
     try:
         if Path(path).is_dir():
             return read_firewalld(Path(path), interfaces)
-        return read_rules(Path(path).read_text(encoding="utf-8"), interfaces)
+        return read_rules(Path(path).read_text(encoding="utf-8", errors="replace"), interfaces)
     except OSError as exc:
         raise PortFileError(f"Cannot read {path}: {exc.strerror}. Set import_files.") from None
     except (ValueError, ParseError) as exc:

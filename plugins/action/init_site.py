@@ -131,6 +131,7 @@ def _notes(site: Site, groups: Mapping[str, Any]) -> list[str]:
         "Not read, because it is not beside slurm.conf: Include": slurm.unread,
         "Nodes without an address yet (State CLOUD or FUTURE, docs/nodes.md) are left out:": slurm.later,
         "Nodes with the address of another node are left out:": slurm.doubles,
+        "Nodes with a Port of their own, which firewall_services.slurmd has to list:": slurm.own_ports,
         "These groups have hosts that are in no group of hpc.ports and get no firewall:": left,
     }
     return [f"{text} {listed(names)}." for text, names in notes.items() if names]

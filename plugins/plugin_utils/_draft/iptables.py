@@ -36,12 +36,22 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     opens_by_flags,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.protocols import protocol_number, protocol_ports
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Decision, Region, accepted, anywhere
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import (
+    Decision,
+    Region,
+    accepted,
+    anywhere,
+    undecided,
+)
 
 with suppress(ImportError):  # `missing_library` reports a missing netaddr
     from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
 
 _CHAIN = re.compile(r":(\S+) (\S+)")
+# Packets and bytes, which `iptables-save -c` prints before each rule.
+_COUNTERS = re.compile(r"\[\d+:\d+\]\s*")
+# Commands that iptables-restore takes as well, with a chain, a place for the first two, and words.
+_COMMAND = re.compile(r"(-A|--append|-I|--insert|-P|--policy|-N|--new-chain) (\S+)(?: (\d+)(?= |$))? ?(.*)")
 _VERDICTS = {"ACCEPT": ACCEPT, "DROP": DROP, "REJECT": DROP, "TARPIT": DROP, "RETURN": RETURN}
 # Targets after which the next rule follows.
 _PASSING = ("LOG", "NFLOG", "ULOG", "TRACE", "MARK", "CONNMARK", "SET", "AUDIT", "CT", "NOTRACK", "CHECKSUM", "TCPMSS")
@@ -60,17 +70,18 @@ def read_iptables(text: str, version: int, root: str = "INPUT", interfaces: Coll
 
     Raises ValueError if the text has no such chain.
     """
-    chains, policies = _chains(text)
+    left: list[str] = []
+    chains, policies = _chains(text, left)
     if root not in chains:
         raise ValueError(f"got no chain {root} in the table filter, expected the output of iptables-save")
     sources = IPSet([network for network in anywhere().iter_cidrs() if network.version == version])
-    left: list[str] = []
     parsed = Chains(chains, lambda name: list(_rules(name, chains, left, interfaces)))
-    policy = policies.get(root, "-")
-    if policy == "ACCEPT":
-        left.append(f"{root} has the policy ACCEPT: it accepts whatever no rule drops.")
     whole = Region(sources, EVERYTHING)
-    return Read(accepted([*decisions(parsed, root, whole), Decision(whole, policy == "ACCEPT")]), left)
+    found = list(decisions(parsed, root, whole))
+    if policies.get(root) == "ACCEPT" and (rest := undecided(whole, found)):
+        left.insert(0, f"{root} has the policy ACCEPT: it accepts whatever no rule drops.")
+        found += [Decision(region, True) for region in rest]
+    return Read(accepted(found), left)
 
 
 def _rules(
@@ -84,22 +95,37 @@ def _rules(
             left.append(f"-A {chain} {text}: {exc}")
 
 
-def _chains(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Return the rules of each chain of the table filter, and the policies of its chains."""
+def _chains(text: str, left: list[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the rules of each chain of the table filter, and the policies of its chains. Note other lines."""
     chains: dict[str, list[str]] = {}
     policies: dict[str, str] = {}
     table = ""
-    for line in map(str.strip, text.splitlines()):
-        declared = _CHAIN.match(line)
+    for line in (_COUNTERS.sub("", line.strip(), 1) for line in text.splitlines()):
+        declared, command = _CHAIN.match(line), _COMMAND.fullmatch(line)
         if line.startswith("*"):
-            table = line[1:]
-        elif table == "filter" and declared:
+            table = line[1:].strip()
+        elif table != "filter" or not line or line.startswith("#") or line == "COMMIT":
+            continue
+        elif declared:
             chains.setdefault(declared[1], [])
             policies[declared[1]] = declared[2]
-        elif table == "filter" and line.startswith("-A "):
-            _append, name, rule = line.split(" ", 2) if line.count(" ") > 1 else (*line.split(" "), "")
-            chains.setdefault(name, []).append(rule)
+        elif command:
+            _run(command, chains, policies)
+        else:
+            left.append(f"{line}: not a rule as iptables-save prints it")
     return chains, policies
+
+
+def _run(command: re.Match[str], chains: dict[str, list[str]], policies: dict[str, str]) -> None:
+    """Do what a command says: add a rule, or set a policy."""
+    name, chain, place, words = command.groups()
+    rules = chains.setdefault(chain, [])
+    if name in ("-P", "--policy"):
+        policies[chain] = words
+    elif name in ("-I", "--insert"):
+        rules.insert(int(place or 1) - 1, words)
+    elif name in ("-A", "--append"):
+        rules.append(words)
 
 
 def _rule(words: Sequence[str], chains: Collection[str], interfaces: Collection[str]) -> Rule:

@@ -17,7 +17,8 @@ _ENDING = ".new"
 def write_new(files: Mapping[Path, str], dry: bool = False) -> None:
     """Write the files, or, if `dry`, only look whether they are there. Raises OSError with the name of a file."""
     for path in files:
-        if os.path.lexists(path):
+        with suppress(FileNotFoundError):
+            path.lstat()
             raise FileExistsError(EEXIST, os.strerror(EEXIST), str(path))
     if dry:
         return

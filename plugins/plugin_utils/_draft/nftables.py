@@ -34,16 +34,21 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import (
     accepted,
     anywhere,
     everything,
+    undecided,
 )
 
 with suppress(ImportError):  # `missing_library` reports a missing netaddr
     from netaddr import AddrFormatError, IPNetwork, IPRange, IPSet
 
+# What is in a header of one family: a match looks at packets of this family alone.
+_VERSIONS = {"saddr": 4, "protocol": 4, "saddr6": 6, "nexthdr": 6}
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
 _VERDICTS = {"accept": ACCEPT, "drop": DROP, "reject": DROP, "return": RETURN, "jump": JUMP, "goto": GOTO}
 # Statements after which the rule goes on, and that say nothing about the packet.
 _SILENT = ("counter", "log", "comment", "mangle", "set", "notrack", "flow", "ct count", "last")
 _TCP = (PortRange("tcp", 0, 65535),)
+# Protocols that the policies of this collection accept anyway.
+_ALWAYS_ACCEPTED = ("icmp", "icmpv6", "igmp")
 # What an opening packet to this host is.
 _IS = {"state": {"new"}, "pkttype": {"host", "unicast"}, "fib": {"local"}}
 
@@ -88,12 +93,12 @@ class _Reader:
         chains = Chains(names, lambda name: self._rules_of(table, name))
         own = IPSet([network for network in anywhere().iter_cidrs() if network.version in _FAMILIES[table[0]]])
         judged = Region(own, EVERYTHING)
-        if chain.get("policy", "accept") == "accept":
+        found = list(decisions(chains, chain["name"], judged))
+        if chain.get("policy", "accept") == "accept" and (rest := undecided(judged, found)):
             self.left.append(f"{' '.join(table)} {chain['name']} has the policy accept: it accepts what no rule drops.")
-        end = Decision(judged, chain.get("policy", "accept") == "accept")
-        rest = anywhere() - own
-        others = [Region(rest, EVERYTHING)] if rest.size else []
-        return [*accepted([*decisions(chains, chain["name"], judged), end]), *others]
+            found += [Decision(region, True) for region in rest]
+        others = anywhere() - own
+        return [*accepted(found), *([Region(others, EVERYTHING)] if others.size else [])]
 
     def _rules_of(self, table: tuple[str, str], chain: str) -> list[Rule]:
         return [
@@ -111,19 +116,27 @@ class _Reader:
             for item in self._all(kind)
             if (item["family"], item["table"]) == table
         }
+        problems: list[str] = []
+        found: list[Rule] = []
         try:
-            return list(_parsed(rule["expr"], _Values(sets, self.interfaces)))
+            found = list(_parsed(rule["expr"], _Values(sets, self.interfaces, problems)))
         except Unreadable as exc:
+            problems.append(str(exc))
+        if problems:
             text = json.dumps(rule["expr"], separators=(",", ":"))
-            self.left.append(f"{' '.join(table)} {rule['chain']} {text}: {exc}")
-            return []
+            self.left.append(f"{' '.join(table)} {rule['chain']} {text}: {', '.join(problems)}")
+        return found
 
 
 class _Values(NamedTuple):
-    """The elements of the sets and maps of a table, and the interfaces by which the host is reached."""
+    """The elements of the sets and maps of a table, and the interfaces by which the host is reached.
+
+    `problems` takes what cannot be read of a verdict map, whose other elements are read.
+    """
 
     sets: Mapping[str, list[Any]]
     interfaces: Collection[str]
+    problems: list[str]
 
 
 def _is_foreign(chain: Mapping[str, Any]) -> bool:
@@ -132,21 +145,23 @@ def _is_foreign(chain: Mapping[str, Any]) -> bool:
 
 def _parsed(expr: Iterable[Mapping[str, Any]], values: _Values) -> Iterator[Rule]:
     """Yield the rules of the statements of one rule. Raises Unreadable if a rule that decides cannot be expressed."""
-    region, problems = everything(), []
+    regions, problems = [everything()], []
     for statement in expr:
         (kind, value), *_rest = statement.items()
         if kind == "match":
             try:
-                region = region.common(_matched(value["left"], value["right"], value["op"], values))
+                either = _alternatives(value["left"], value["right"], value["op"], values)
+                regions = [region.common(other) for region in regions for other in either]
             except Unreadable as exc:
                 problems.append(str(exc))
         elif kind in _VERDICTS or kind == "vmap":
-            if problems:
+            if problems and any(regions):
                 raise Unreadable(", ".join(problems))
-            if kind == "vmap":
-                yield from _mapped(region, value, values)
-            else:
-                yield Rule(region, _VERDICTS[kind], _chain(kind, value))
+            for region in regions:
+                if kind == "vmap":
+                    yield from _mapped(region, value, values)
+                else:
+                    yield Rule(region, _VERDICTS[kind], _chain(kind, value))
         elif kind not in _SILENT:
             problems.append(kind)
 
@@ -158,8 +173,14 @@ def _chain(kind: str, value: Any) -> str:
 def _mapped(region: Region, value: Mapping[str, Any], values: _Values) -> Iterator[Rule]:
     for key, verdict in _members(value["data"], values):
         ((kind, target),) = verdict.items()
-        if kind != "continue":
-            yield Rule(region.common(_matched(value["key"], key, "==", values)), _VERDICTS[kind], _chain(kind, target))
+        if kind == "continue":
+            continue
+        try:
+            (matched,) = _alternatives(value["key"], key, "==", values)
+        except Unreadable as exc:
+            values.problems.append(str(exc))
+        else:
+            yield Rule(region.common(matched), _VERDICTS[kind], _chain(kind, target))
 
 
 def _members(right: Any, values: _Values) -> list[Any]:
@@ -174,39 +195,57 @@ def _members(right: Any, values: _Values) -> list[Any]:
     return right if isinstance(right, list) else [right]
 
 
+def _alternatives(left: Any, right: Any, op: str, values: _Values) -> list[Region]:
+    """Return the regions of a match: one, or one for each element if the left side has several parts."""
+    if not (isinstance(left, dict) and "concat" in left):
+        return [_matched(left, right, op, values)]
+    if op == "!=":
+        raise Unreadable(json.dumps(left, separators=(",", ":")))
+    found = []
+    for member in _members(right, values):
+        region = everything()
+        for part, value in zip(left["concat"], member["concat"]):
+            region = region.common(_matched(part, value, op, values))
+        found.append(region)
+    return found
+
+
 def _matched(left: Any, right: Any, op: str, values: _Values) -> Region:
     """Return the region of a match. Raises Unreadable."""
     kind = _kind(left)
+    if kind in _ALWAYS_ACCEPTED:
+        return Region(anywhere(), ())
     if kind in _IS or kind in ("iif", "flags"):
         whole = Region(anywhere(), _TCP if kind == "flags" else EVERYTHING)
         return whole if _holds(kind, left, right, values) == (op != "!=") else Region(anywhere(), ())
     members = _members(right, values)
+    own = IPSet([network for network in anywhere().iter_cidrs() if network.version == _VERSIONS.get(kind, 4)])
     if kind in ("saddr", "saddr6"):
-        own = IPSet(
-            [network for network in anywhere().iter_cidrs() if network.version == (6 if kind[-1] == "6" else 4)]
-        )
         named = _addresses(members)
         return Region(own - named if op == "!=" else own & named, EVERYTHING)
     if kind == "nfproto":
         versions = {{"ipv4": 4, "ip": 4, "ipv6": 6, "ip6": 6}.get(str(member), 0) for member in members}
         own = IPSet([network for network in anywhere().iter_cidrs() if (network.version in versions) == (op != "!=")])
         return Region(own, EVERYTHING)
+    sources, kind = (own, "l4proto") if kind in _VERSIONS else (anywhere(), kind)
     ports = _ports(kind, members)
-    return Region(anywhere(), tuple(_negated(kind, ports) if op == "!=" else ports))
+    return Region(sources, tuple(_negated(kind, ports) if op == "!=" else ports))
 
 
 def _kind(left: Any) -> str:
     """Return what the left side of a match looks at. Raises Unreadable."""
     if isinstance(left, dict) and "payload" in left:
         protocol, name = left["payload"].get("protocol"), left["payload"].get("field")
+        if protocol in _ALWAYS_ACCEPTED:
+            return str(protocol)
         found = {
             ("ip", "saddr"): "saddr",
             ("ip6", "saddr"): "saddr6",
             ("tcp", "dport"): "tcp",
             ("udp", "dport"): "udp",
             ("th", "dport"): "th",
-            ("ip", "protocol"): "l4proto",
-            ("ip6", "nexthdr"): "l4proto",
+            ("ip", "protocol"): "protocol",
+            ("ip6", "nexthdr"): "nexthdr",
         }.get((protocol, name))
         if found:
             return found

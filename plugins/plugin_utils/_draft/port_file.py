@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import yaml
@@ -23,6 +24,8 @@ with suppress(ImportError):  # `missing_library` reports a missing netaddr
 
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 64
+# A range of more ports stays whole, unless a service is at least half of it.
+_SHORT = {"tcp": 100, "udp": 100}
 _ANYWHERE = {("0.0.0.0/0",): "anywhere_ipv4", ("::/0",): "anywhere_ipv6", ("0.0.0.0/0", "::/0"): "anywhere_but"}
 
 
@@ -69,13 +72,16 @@ class Draft:
         return yaml.safe_dump(plain, sort_keys=False, width=120)
 
     def _services(self, ports: list[PortRange], preferred: str = "") -> list[str]:
-        """Return services that have exactly these ports together: existing ones, and one new one for the rest."""
+        """Return services that have exactly these ports together: existing ones, and one new one for the rest.
+
+        An existing service cuts no piece out of a long range: a range around sixty services is no list of them.
+        """
         if tuple(ports) == tuple(merged(EVERYTHING)):
             return [self._new_service("everything", ["any/ip"])]
         names: list[str] = []
         rest = ports
         for name, own in sorted(self._known_services().items(), key=lambda item: (-_size(item[1]), item[0])):
-            if not without(own, rest):
+            if not without(own, rest) and not _cuts(own, ports):
                 names.append(name)
                 rest = without(rest, own)
         if rest:
@@ -97,13 +103,28 @@ class Draft:
 
     def endpoint(self, sources: IPSet) -> str:
         """Return the name of an endpoint that has exactly these networks, a new one if there is none."""
-        entry = _networks(sources)
+        known, entry = self._known_endpoint(sources), _networks(sources)
+        first = f"net{'s' * (len(entry['cidrs']) > 1)}_{_safe(entry['cidrs'][0])}"
+        return known or self._new_endpoint(_ANYWHERE.get(tuple(entry["cidrs"]), first), entry)
+
+    def endpoints_of(self, parts: Iterable[IPSet]) -> list[str]:
+        """Return names of endpoints with these networks together: existing ones for parts, and one for the rest."""
+        by_name: dict[str, list[IPSet]] = defaultdict(list)
+        for part in parts:
+            by_name[self._known_endpoint(part)].append(part)
+        known = self._known_endpoint(_together(chain.from_iterable(by_name.values())))
+        if known:
+            return [known]
+        rest = _together(by_name.pop("", []))
+        return sorted(by_name) + ([self.endpoint(rest)] if rest.size else [])
+
+    def _known_endpoint(self, sources: IPSet) -> str:
+        """Return the name of an endpoint of the catalogue that has exactly these networks, empty if there is none."""
         for name, own in self.catalogue.endpoints.items():
             is_plain = not (own.groups or own.fallback_groups or own.hostnames or own.excepted)
             if is_plain and own.cidrs and IPSet(own.cidrs) == sources:
                 return name
-        usual = _ANYWHERE.get(tuple(entry["cidrs"]), f"net_{_safe(entry['cidrs'][0])}")
-        return self._new_endpoint(usual, entry)
+        return ""
 
     def hosts_endpoint(self, hosts: Mapping[str, Iterable[str]]) -> str:
         """Return the name of an endpoint that has exactly these hosts. `hosts` has the addresses of each.
@@ -135,8 +156,24 @@ def _safe(text: str) -> str:
     return _UNSAFE.sub("_", text.lower()).strip("_")
 
 
+def _together(parts: Iterable[IPSet]) -> IPSet:
+    return IPSet([network for part in parts for network in part.iter_cidrs()])
+
+
 def _size(ports: Iterable[PortRange]) -> int:
     return sum(port.last - port.first + 1 for port in ports)
+
+
+def _cuts(own: Iterable[PortRange], ports: Iterable[PortRange]) -> bool:
+    """Return whether a service is a small piece of a long range."""
+    return any(
+        part.protocol == port.protocol
+        and port.first <= part.first
+        and part.last <= port.last
+        and _size([port]) > max(_SHORT.get(port.protocol, 1), 2 * _size([part]))
+        for port in ports
+        for part in own
+    )
 
 
 def _networks(sources: IPSet) -> dict[str, list[str]]:
@@ -157,14 +194,17 @@ def _networks(sources: IPSet) -> dict[str, list[str]]:
 
 
 def drafted(catalogue: Catalogue, regions: Iterable[Region], targets: list[str], prefix: str = "imported") -> Draft:
-    """Return a draft of flows for all regions. Regions with the same sources are one flow."""
+    """Return a draft of flows for all regions: one for all sources of the same ports."""
     ports: dict[tuple[str, ...], list[PortRange]] = defaultdict(list)
     sources: dict[tuple[str, ...], IPSet] = {}
     for region in regions:
         key = tuple(map(str, region.sources.iter_cidrs()))
         ports[key] += region.ports
         sources[key] = region.sources
-    draft = Draft(catalogue)
+    by_ports: dict[tuple[PortRange, ...], list[IPSet]] = defaultdict(list)
     for key in sorted(ports):
-        draft.add([draft.endpoint(sources[key])], ports[key], targets, prefix)
+        by_ports[tuple(merged(ports[key]))].append(sources[key])
+    draft = Draft(catalogue)
+    for own, parts in by_ports.items():
+        draft.add(draft.endpoints_of(parts), own, targets, prefix)
     return draft

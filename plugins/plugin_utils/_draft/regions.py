@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, common_ports, without
 
 with suppress(ImportError):  # `missing_library` reports a missing netaddr
-    from netaddr import IPSet
+    from netaddr import IPNetwork, IPSet
 
 
 @cache
@@ -68,13 +68,28 @@ def minus_all(region: Region, others: Iterable[Region]) -> list[Region]:
     return pieces
 
 
+def joined(regions: Iterable[Region]) -> list[Region]:
+    """Return the same connections with one region for equal ports: thousands of addresses are one step."""
+    networks: dict[tuple[PortRange, ...], list[IPNetwork]] = {}
+    for region in regions:
+        networks.setdefault(region.ports, []).extend(region.sources.iter_cidrs())
+    return [Region(IPSet(found), ports) for ports, found in networks.items()]
+
+
 def accepted(decisions: Iterable[Decision]) -> list[Region]:
     """Return what is accepted: each decision counts for what the ones before it leave."""
     found: list[Region] = []
     dropped: list[Region] = []
+    more: list[Region] = []
     for decision in decisions:
         if decision.accepts:
+            dropped, more = joined([*dropped, *more]) if more else dropped, []
             found += minus_all(decision.region, dropped)
         else:
-            dropped.append(decision.region)
+            more.append(decision.region)
     return found
+
+
+def undecided(region: Region, decisions: Iterable[Decision]) -> list[Region]:
+    """Return what of a region no decision is about."""
+    return minus_all(region, joined(decision.region for decision in decisions))

@@ -27,7 +27,7 @@ _USUAL = {
     "nfs_server": "nfs",
     "monitoring": "monitor prometheus grafana | metric",
 }
-_BY_NAME = {
+_BY_NAME = {group.replace("_", ""): group for group in CANONICAL_GROUPS} | {
     prefix + word: group
     for group, words in _USUAL.items()
     for prefix in ("", "slurm")
@@ -67,6 +67,9 @@ def checked(children: Mapping[str, object], groups: Mapping[str, Sequence[str]])
             if not isinstance(name, str) or name not in groups:
                 advice = nearest(name, own_groups(groups)) or "Name the inventory with -i."
                 raise invalid(f"init_groups.{group}", name, "a group of the inventory", advice)
+            if name == "all":
+                advice = f"Name its groups: {', '.join(own_groups(groups))}." if own_groups(groups) else ""
+                raise invalid(f"init_groups.{group}", name, "a group that can be part of another one", advice)
         found[group] = list(map(str, names))
     return found
 

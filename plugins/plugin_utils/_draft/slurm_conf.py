@@ -39,6 +39,8 @@ class SlurmConf:
     # Nodes that are left out: without an address yet, or with the address of another node.
     later: list[str] = field(default_factory=list)
     doubles: list[str] = field(default_factory=list)
+    # Nodes whose slurmd has a port of its own.
+    own_ports: list[str] = field(default_factory=list)
     # Files that it includes and that were not read.
     unread: list[str] = field(default_factory=list)
 
@@ -116,7 +118,7 @@ class _Reader:
     def read(self, path: Path) -> None:
         """Read a file once."""
         self._seen.add(path)
-        for line in _lines(path.read_text(encoding="utf-8")):
+        for line in _lines(path.read_text(encoding="utf-8", errors="replace")):  # comments may be Latin-1
             match = _INCLUDE.fullmatch(line)
             if match:
                 self._include(match[1].strip('"'))
@@ -162,6 +164,8 @@ class _Reader:
         if pairs.get("state", "").lower().startswith(_LATER):
             self.found.later += nodes
             return
+        if "port" in pairs:
+            self.found.own_ports += nodes
         for name, address in nodes.items():
             if address and self._by_address.setdefault(address, name) != name:
                 self.found.doubles.append(name)

@@ -44,9 +44,10 @@ def test_a_file_with_the_name_of_a_staged_one_stays(tmp_path: Path) -> None:
 
 def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old", encoding="utf-8")
-    with pytest.raises(NotADirectoryError) as raised:
-        write_new({tmp_path / "new/a": "1", tmp_path / "file/b": "2"})
-    assert raised.value.filename == str(tmp_path / "file/b.new")
+    for dry in (True, False):
+        with pytest.raises(NotADirectoryError) as raised:
+            write_new({tmp_path / "new/a": "1", tmp_path / "file/b": "2"}, dry)
+        assert raised.value.filename == str(tmp_path / "file/b")
     with pytest.raises(UnicodeEncodeError):
         write_new({tmp_path / "new/a": "1", tmp_path / "new/deep/b": "\ud800"})
     assert tree(tmp_path) == {"file": "old"}

@@ -103,3 +103,24 @@ def test_known_names_are_used_and_the_rest_is_new() -> None:
         "imported_port_8649_udp": (["known"], ["port_8649_udp", "web"]),
         "imported_ssh": (["net_10_9_0_0_16"], ["ssh"]),
     }
+
+
+def test_sources_with_the_same_ports_are_one_flow() -> None:
+    ssh = (PortRange("tcp", 22, 22),)
+    regions = [Region(IPSet([f"10.9.{number}.1"]), ssh) for number in range(9)] + [Region(IPSet(["10.0.0.0/30"]), ssh)]
+    draft = drafted(CATALOGUE, regions, ["control_plane"])
+    (flow,) = draft.flows.values()
+    assert flow["from"] == ["known", "nets_10_9_0_1_32"]
+    assert len(draft.endpoints["nets_10_9_0_1_32"]["cidrs"]) == 9
+
+
+def test_all_addresses_of_both_families_are_one_source() -> None:
+    parts = [Region(IPSet([text]), (PortRange("tcp", 22, 22),)) for text in ("0.0.0.0/0", "::/0")]
+    assert [flow["from"] for flow in drafted(CATALOGUE, parts, ["control_plane"]).flows.values()] == [["everyone"]]
+
+
+def test_no_service_is_cut_out_of_a_long_range() -> None:
+    ranges = (PortRange("tcp", 22, 22), PortRange("tcp", 60, 90), PortRange("tcp", 400, 9000))
+    draft = drafted(CATALOGUE, [Region(IPSet(["10.0.0.0/30"]), ranges)], ["control_plane"])
+    assert [service["ports"] for service in draft.services.values()] == [["60-90/tcp", "400-9000/tcp"]]
+    assert [flow["services"] for flow in draft.flows.values()] == [["ports_60_90_tcp", "ssh"]]

@@ -27,6 +27,10 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
         ("hpc_controllers hpc_compute_nodes", "slurm_controller=hpc_controllers slurm_compute=hpc_compute_nodes"),
         ("head_node Compute-Nodes", "slurm_controller=head_node slurm_compute=Compute-Nodes"),
         ("slurm_login_group", "slurm_login=slurm_login_group"),
+        (
+            "nfsservers pbs-servers controlplane",
+            "control_plane=controlplane pbs_server=pbs-servers nfs_server=nfsservers",
+        ),
         ("nodes compute", "slurm_compute=nodes,compute"),
         # A group of ours needs no other.
         ("slurm_compute nodes", "slurm_compute=slurm_compute"),
@@ -70,6 +74,7 @@ def test_a_map_of_a_user() -> None:
         ({"slurm_compute": ["node"]}, "init_groups.slurm_compute: got 'node', .* inventory. Did you mean 'nodes'?"),
         ({"slurm_compute": ["xyz"]}, "got 'xyz', expected a group of the inventory. Name the inventory with -i."),
         ({"slurm_compute": [["nodes"]]}, "Invalid init_groups.slurm_compute: got "),
+        ({"managed": ["all"]}, "got 'all', expected a group that can be part of another one. Name its groups: nodes, "),
         ({"slurm_compute": 1}, "Invalid init_groups.slurm_compute: got 1, expected a list of groups of the inventory"),
     ],
 )

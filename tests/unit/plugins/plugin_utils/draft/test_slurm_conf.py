@@ -100,6 +100,12 @@ NodeName=v[1-3] NodeHostname=n1 State=UNKNOWN Port=[17001-17003]
 """
     found = conf(tmp_path, text)
     assert (found.later, found.doubles, found.nodes) == (["burst1", "burst2", "f1"], ["v2", "v3"], {"v1": "n1"})
+    assert found.own_ports == ["v1", "v2", "v3"]
+
+
+def test_comments_may_be_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "slurm.conf").write_bytes("SlurmctldHost=a\n# Müller\nNodeName=n1".encode("latin-1"))
+    assert read_slurm_conf(tmp_path / "slurm.conf").nodes == {"n1": ""}
 
 
 @pytest.mark.parametrize("port", ["0", "6820,6821", "x", ""])
