@@ -68,10 +68,34 @@ SECTIONS = ("firewall_services", "firewall_endpoints", "firewall_flows")
 # The endpoint of the hosts that Ansible runs on. The management flow comes from it.
 CONTROLLERS = "controllers"
 SWITCHES = ("firewall_ssh_through_tunnel",)
+# The keys of an entry. An entry that overrides no shipped one must have the keys of REQUIRED.
+KEYS = {
+    "firewall_services": ("ports", "title", "exposure", "broad", "unit", "accept"),
+    "firewall_endpoints": ("groups", "fallback_groups", "cidrs", "hostnames", "except", "title"),
+    "firewall_flows": (
+        "from",
+        "to",
+        "services",
+        "within_cluster",
+        "need",
+        "enabled",
+        "title",
+        "reference",
+        "note",
+        "review_by",
+        "unless",
+        "accept",
+    ),
+}
+REQUIRED = {
+    "firewall_services": ("ports",),
+    "firewall_endpoints": (),
+    "firewall_flows": ("from", "to", "services", "need"),
+}
 # The keys of a flow that say what it connects.
 _CONNECTING = frozenset(("from", "to", "services", "within_cluster"))
 # The name of a systemd unit. Escaped names contain backslashes.
-_UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
+UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
 
 _NODES = (
     f"networks of the cluster's nodes, no wider than /{PLATFORM_PREFIX[4]} (IPv4) or /{PLATFORM_PREFIX[6]} (IPv6), "
@@ -253,8 +277,8 @@ def _check_management(flows: Mapping[str, Flow]) -> None:
 def _service(name: str, value: Any, own: Any, shipped: Collection[str]) -> Service:
     """Return a service from its merged value. `own` is what the site itself wrote, or None."""
     key = f"firewall_services.{name}"
-    check_keys(key, value, ("ports", "title", "exposure", "broad", "unit", "accept"))
-    check_complete(key, value, ("ports",), name, shipped)
+    check_keys(key, value, KEYS["firewall_services"])
+    check_complete(key, value, REQUIRED["firewall_services"], name, shipped)
     service = Service(
         name=name,
         ports=tuple(
@@ -281,16 +305,14 @@ def _service(name: str, value: Any, own: Any, shipped: Collection[str]) -> Servi
 
 def _unit(key: str, value: Any) -> str:
     unit = text_of(key, value)
-    if unit and not _UNIT.fullmatch(unit):
+    if unit and not UNIT.fullmatch(unit):
         raise invalid(key, unit, "a systemd unit such as 'slurmctld.service'")
     return unit
 
 
 def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
     key = f"firewall_endpoints.{name}"
-    check_keys(
-        key, value, ("groups", "fallback_groups", "cidrs", "hostnames", "except", "title"), instead=ENDPOINT_KEYS
-    )
+    check_keys(key, value, KEYS["firewall_endpoints"], instead=ENDPOINT_KEYS)
     return Endpoint(
         name=name,
         groups=texts_of(f"{key}.groups", value.get("groups", []), "group names", may_be_empty=True),
@@ -311,22 +333,8 @@ def _endpoint(name: str, value: Any, declared_by_site: bool) -> Endpoint:
 def _flow(name: str, value: Any, own: Any, shipped: Collection[str]) -> Flow:
     """Return a flow from its merged value. `own` is what the site itself wrote, or None."""
     key = f"firewall_flows.{name}"
-    allowed = (
-        "from",
-        "to",
-        "services",
-        "within_cluster",
-        "need",
-        "enabled",
-        "title",
-        "reference",
-        "note",
-        "review_by",
-        "unless",
-        "accept",
-    )
-    check_keys(key, value, allowed, instead=FLOW_KEYS)
-    check_complete(key, value, ("from", "to", "services", "need"), name, shipped)
+    check_keys(key, value, KEYS["firewall_flows"], instead=FLOW_KEYS)
+    check_complete(key, value, REQUIRED["firewall_flows"], name, shipped)
     enabled = value.get("enabled")
     return Flow(
         name=name,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 253
 # A longer string is not a network or a port range.
 _LONGEST_PARSED = 100
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
+HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?", re.ASCII)
 
 
 def check_keys(
@@ -132,7 +132,7 @@ def day_of(key: str, value: Any) -> date | None:
 
 def host_name_of(key: str, value: Any) -> str:
     """Return the value if it is a host name of the characters in RFC 1123."""
-    if not (isinstance(value, str) and _HOST_NAME.fullmatch(value)):
+    if not (isinstance(value, str) and HOST_NAME.fullmatch(value)):
         raise invalid(key, value, "a host name such as 'node1.example.org'")
     return str(value)
 
