@@ -31,8 +31,8 @@ def without_objections(plan: Plan, draft: Draft, today: date | None = None) -> t
     """Return the draft without flows that are invalid or have errors or warnings of lint, and a line for each of them.
 
     Flows that the draft only turns on count as well. Notes do not count, nor do findings about the port file of the
-    plan. Services and endpoints that no flow of the draft needs any more are left out silently. Of a flow with several
-    services, those without findings stay.
+    plan. Flows that another flow covers are left out silently, and so are services and endpoints that no flow of the
+    draft needs any more. Of a flow with several services, those without findings stay.
     """
     rest, left = draft, {}
     while rest.flows or rest.enabled:
@@ -41,7 +41,7 @@ def without_objections(plan: Plan, draft: Draft, today: date | None = None) -> t
             break
         several = {name for name in reasons if name in rest.flows and len(rest.flows[name]["services"]) > 1}
         gone = reasons.keys() - several
-        left.update({name: f"{name} ({_content(rest, name)}): {reasons[name]}" for name in gone})
+        left.update({name: f"{name} ({_content(rest, name)}): {reasons[name]}" for name in gone if reasons[name]})
         rest = _split(_without(rest, gone), several)
     return rest, [left[name] for name in sorted(left)]
 
@@ -86,14 +86,18 @@ def _invalid(catalogue: Catalogue, draft: Draft) -> dict[str, str]:
 
 
 def _by_flow(draft: Draft, found: Iterable[Finding]) -> dict[str, str]:
-    """Return the objections by flow: those about other flows only if there is no other."""
-    reasons: dict[bool, dict[str, list[str]]] = {False: {}, True: {}}
+    """Return the objections by flow. If there are none, return one flow that another one covers, with an empty text."""
+    reasons: dict[str, list[str]] = {}
+    covered: list[str] = []
     for finding in found:
         if finding.severity in _OBJECTIONS and finding.rule != _ABOUT_WORDS:
             for name in _flows_of(draft, finding.subject):
-                texts = reasons[finding.rule in _ABOUT_OTHERS].setdefault(name, [])
-                texts.append(f"{finding.severity} {finding.rule}: {finding.message}")
-    return {name: " ".join(texts) for name, texts in (reasons[False] or reasons[True]).items()}
+                if finding.rule in _ABOUT_OTHERS:
+                    covered.append(name)
+                else:
+                    reasons.setdefault(name, []).append(f"{finding.severity} {finding.rule}: {finding.message}")
+    # Two flows may cover each other, so only one of them goes.
+    return {name: " ".join(texts) for name, texts in reasons.items()} or dict.fromkeys(covered[-1:], "")
 
 
 def _flows_of(draft: Draft, subject: str) -> Collection[str]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.cover import Groups
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Seen, Side
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import EPHEMERAL, Seen, Side
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.advice import SCHEDULERS
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.advice import SCHEDULERS, SLURM_SQL
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.membership import addresses_of
 
@@ -79,7 +79,7 @@ def _has(plan: Plan, endpoints: Iterable[str], side: Side) -> bool:
 def _is_for_clusters(plan: Plan, ports: list[PortRange]) -> bool:
     """Return whether a service with one of these ports should stay within a cluster."""
     services = [service.ports for service in plan.catalogue.services.values() if service.exposure == "cluster"]
-    return any(common_ports(ports, own) for own in (*services, SCHEDULERS.ports))
+    return any(common_ports(ports, own) for own in (*services, SCHEDULERS.ports, SLURM_SQL.ports))
 
 
 def _has_several_clusters(plan: Plan, seen: Seen) -> bool:
@@ -90,16 +90,14 @@ def _has_several_clusters(plan: Plan, seen: Seen) -> bool:
 
 def _proposed_ports(seen: Seen) -> list[PortRange]:
     """Return the ports; many ephemeral ports that nobody holds as a range around them."""
-    if len(seen.ports) <= _MOST_PORTS or seen.listeners:
-        return list(seen.ports)
-    found = []
-    for protocol in dict.fromkeys(ports.protocol for ports in seen.ports):
-        own = [ports for ports in seen.ports if ports.protocol == protocol]
-        if len(own) <= _MOST_PORTS or own[0].first < _MULTIPLE or protocol == "ip":
-            found += own
-            continue
-        first = own[0].first // _MULTIPLE * _MULTIPLE
-        found.append(PortRange(protocol, first, min(65535, own[-1].last // _MULTIPLE * _MULTIPLE + _MULTIPLE - 1)))
+    found = list(seen.ports)
+    for protocol in () if seen.listeners else ("tcp", "udp"):
+        loose = [ports for ports in seen.ports if ports.protocol == protocol and ports.first >= EPHEMERAL]
+        if sum(ports.last - ports.first + 1 for ports in loose) > _MOST_PORTS:
+            first = loose[0].first // _MULTIPLE * _MULTIPLE
+            found.append(
+                PortRange(protocol, first, min(65535, loose[-1].last // _MULTIPLE * _MULTIPLE + _MULTIPLE - 1))
+            )
     return merged(found)
 
 

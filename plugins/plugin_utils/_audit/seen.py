@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 # Programs take ports from here on at random (Linux: 32768-60999; srun may have ports behind them).
-_EPHEMERAL = 32768
+EPHEMERAL = 32768
 
 
 class Count(NamedTuple):
@@ -138,8 +138,8 @@ class _Grouping:
     def seen(self, openings: Openings) -> list[Seen]:
         """Return the groups: ports with the same ends are in one."""
         found: dict[tuple[_Common, _Names, _Names], _Group] = defaultdict(_Group)
-        for targets, ports in self._by_port(openings):
-            for common, group in self._of_one_port(targets, ports):
+        for targets, ports_of in self._by_port(openings):
+            for common, group in self._of_one_port(targets, ports_of):
                 sources, ends = self._sides(group, common.within_cluster)
                 found[common, sources.names, ends.names].add(group)
         seen = (self._seen(group, common) for (common, _sources, _targets), group in found.items())
@@ -152,36 +152,40 @@ class _Grouping:
 
     # ---- which connections belong together
 
-    def _by_port(self, openings: Openings) -> Iterator[tuple[Targets, list[PortRange]]]:
-        """Yield the connections of each port. Ephemeral ports that nobody holds count as one."""
+    def _by_port(self, openings: Openings) -> Iterator[tuple[Targets, Mapping[End, list[PortRange]]]]:
+        """Yield the connections of each port, with the ports of each target. Ephemeral ports count as one."""
         loose: dict[str, dict[End, dict[End, Count]]] = defaultdict(lambda: defaultdict(dict))
-        numbers: dict[str, list[PortRange]] = defaultdict(list)
+        loose_ports: dict[str, dict[End, list[PortRange]]] = defaultdict(lambda: defaultdict(list))
         for (protocol, port), targets in sorted(openings.items()):
             ports = PortRange(protocol, port, port)
             if not self._is_loose(ports, targets):
-                yield targets, [ports]
+                yield targets, dict.fromkeys(targets, [ports])
                 continue
-            numbers[protocol].append(ports)
             for target, sources in targets.items():
+                loose_ports[protocol][target].append(ports)
                 together = loose[protocol][target]
                 for source, count in sources.items():
                     together[source] = together[source].plus(count) if source in together else count
-        yield from ((targets, numbers[protocol]) for protocol, targets in loose.items())
+        yield from ((targets, loose_ports[protocol]) for protocol, targets in loose.items())
 
     def _is_loose(self, ports: PortRange, targets: Iterable[End]) -> bool:
+        """Return whether a port is ephemeral, and nobody holds it."""
         key = (ports.protocol, ports.first)
-        if ports.protocol == "ip" or ports.first < _EPHEMERAL or key in self._single:
+        if ports.protocol == "ip" or ports.first < EPHEMERAL or key in self._single:
             return False
         return not any(self._is_held(target, ports) for target in targets)
 
-    def _of_one_port(self, targets: Targets, ports: list[PortRange]) -> Iterator[tuple[_Common, _Group]]:
+    def _of_one_port(
+        self, targets: Targets, ports_of: Mapping[End, list[PortRange]]
+    ) -> Iterator[tuple[_Common, _Group]]:
         """Yield the groups of the connections to one port, with what is the same for all of a group.
 
         Targets of one kind whose sources have the same names are together, then all targets with the same sources.
         """
         of_kind: dict[tuple[object, _Common, object], _Group] = defaultdict(_Group)
         for target, sources in targets.items():
-            group = _Group(set(sources), {target})
+            ports = ports_of[target]
+            group = _Group(set(sources), {target}, list(ports))
             for count in sources.values():
                 group.count = group.count.plus(count)
             within = self._is_within(group)
@@ -193,7 +197,6 @@ class _Grouping:
         for (_kind, common, _some), group in of_kind.items():
             of_sources[common, self._sides(group, common.within_cluster)[0].names].add(group)
         for (common, _all), group in of_sources.items():
-            group.ports = list(ports)
             yield common, group
 
     def _is_held(self, target: End, port: PortRange) -> bool:

@@ -163,6 +163,21 @@ def test_many_ephemeral_ports_are_a_range() -> None:
     assert entries(held)["firewall_services"]["gridftp"] == {"ports": ["61877/tcp"]}
 
 
+def test_each_target_has_its_own_ephemeral_ports() -> None:
+    said = {"login1": answer(port(61003, "10.0.1.1 1 1")), "c1": answer(port(60001, "10.0.1.4 1 1"))}
+    assert [(item.targets.hosts, list(map(str, item.ports))) for item in report(plan_of(), **said).seen] == [
+        (("c1",), ["60001/tcp"]),
+        (("login1",), ["61003/tcp"]),
+    ]
+
+
+def test_many_other_ports_are_no_range() -> None:
+    found = report(plan_of(), head=answer(*(port(number, "10.0.1.2 1 1") for number in (5672, 7777, 15672, 25672))))
+    assert entries(found)["firewall_services"] == {
+        "ports_5672_tcp": {"ports": ["5672/tcp", "7777/tcp", "15672/tcp", "25672/tcp"]}
+    }
+
+
 def test_many_addresses_are_networks() -> None:
     found = report(plan_of(), head=answer(port(443, *(f"198.51.100.{number} 1 1" for number in range(0, 80, 2)))))
     assert entries(found)["firewall_endpoints"] == {"net_198_51_100_0_24": {"cidrs": ["198.51.100.0/24"]}}
