@@ -15,7 +15,8 @@ description:
     The others are grouped like flows, with the names of hosts, groups and endpoints.
   - Drafts the entries of the port file that allow them. A flow that is off and allows all connections of a group is
     turned on. Otherwise the draft has a new flow, with existing services, the fewest groups, and new endpoints for
-    other hosts and addresses. A group of the inventory is named if at least half of its hosts were seen. More than 16
+    other hosts and addresses.
+  - A group of hpc.ports is named if at least half of its hosts were seen, another group if all were. More than 16
     addresses become networks, and more than three ephemeral ports that nobody holds become a range.
 author:
   - The hpc.ports authors (@hpc-ports)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A platform that runs is adopted from an empty port file, and nobody writes a flow. Run by `dev/test platform`."""
+"""A platform that runs is adopted from an empty port file, and nobody writes a flow. Run by `dev/test full`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import yaml
 from ansible_collections.hpc.ports.tests.platform.test_uses import ANSWERS, MANAGED, listening
 from ansible_collections.hpc.ports.tests.platform.uses import USES, answering, errors_of
 from ansible_collections.hpc.ports.tests.support.hosts import ROOT, Play, firewall, play
+from ansible_collections.hpc.ports.tests.support.run import FULL
 
 INVENTORY = ROOT / "extensions" / "molecule" / "platform" / "inventory"
 # All that the site says before it begins: nothing is shipped but Ansible's ssh.
@@ -70,6 +71,7 @@ def _site(tmp_path: Path) -> Iterator[Site]:
     ended(firewall())
 
 
+@pytest.mark.skipif(not FULL, reason="it does all that people do four times")
 def test_audit_proposes_observe_fills_the_gaps_and_enforce_holds(site: Site, tmp_path: Path) -> None:
     draft, report = tmp_path / "draft.yml", tmp_path / "observed.json"
     site.run("audit", "-e", f"audit_draft={draft}")

@@ -37,14 +37,19 @@ class Groups:
         }
 
     def cover(self, hosts: Collection[str], among: Collection[str] | None = None, share: float = 0.5) -> Cover:
-        """Return groups with at least this share of their members in these hosts; of the members, only `among` count.
+        """Return groups of these hosts; of their members, only `among` count.
 
-        Groups without other members come first, then the larger ones, then those of this collection.
+        Hosts of one group of this collection are alike: such a group needs this share of its members, another one all
+        of them. Groups without other members come first, then the larger ones, then those of this collection.
         """
         members = self._members
         if among is not None:
             members = {name: own & frozenset(among) for name, own in members.items()}
-        usable = {name: own for name, own in members.items() if own and len(own & set(hosts)) >= share * len(own)}
+        usable = {
+            name: own
+            for name, own in members.items()
+            if own and len(own & set(hosts)) >= len(own) * (share if name in CANONICAL_GROUPS else 1)
+        }
         rest = set(hosts)
         chosen: list[str] = []
         while True:
