@@ -58,10 +58,10 @@ def choice_of(item: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> st
 
 
 def address_of(item: Mapping[str, Any], key: str) -> str:
-    """Return an address as text."""
+    """Return an address as text, without the interface of an IPv6 address."""
     value = item.get(key)
     try:
-        return str(ip_address(str(value)))
+        return str(ip_address(str(value).partition("%")[0]))
     except ValueError as exc:
         raise invalid_answer(key, value, "an address") from exc
 

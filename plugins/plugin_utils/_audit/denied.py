@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 class Denied:
     """Recorded connections that no flow allows.
 
-    `to_containers` has the packets that were routed straight to containers of each host, which no flow opens. `allowed`
-    is how many records the port file allows now. `invalid` says which hosts gave invalid records.
+    `impossible` has the packets of each host from addresses that no host can send from, `to_containers` those that
+    were routed straight to containers, which no flow opens. `allowed` is how many records the port file allows now.
+    `invalid` says which hosts gave invalid records.
     """
 
     openings: Openings = field(default_factory=Openings)
+    impossible: dict[str, int] = field(default_factory=dict)
     to_containers: dict[str, int] = field(default_factory=dict)
     allowed: int = 0
     invalid: dict[str, str] = field(default_factory=dict)
@@ -72,6 +75,8 @@ def _add_port(found: Denied, ends: Ends, host: str, policy: Policy, port: Record
         peer = ends[record.peer]
         if allowed.have(peer.version, peer.number):
             found.allowed += 1
+        elif is_in and peer.end.kind == ADDRESS and _is_impossible(record.peer):
+            found.impossible[host] = found.impossible.get(host, 0) + record.packets
         elif is_in:
             found.openings.add(key, own, peer.end, Count(record.packets, 0, record.last_seconds))
         else:
@@ -92,6 +97,15 @@ def _add_forwarded(
         else:
             count = Count(0, record.packets, record.last_seconds)
             found.openings.add((port.protocol, port.port), target.end, End(HOST, host), count)
+
+
+def _is_impossible(source: str) -> bool:
+    """Return whether no host sends from an address: its packets are forged, and no flow accepts them."""
+    address = ip_address(source)
+    is_mapped = address.version == 6 and address.ipv4_mapped is not None
+    is_nobody = address.version == 6 and address.is_unspecified  # 0.0.0.0 asks for an address by DHCP
+    is_reserved = address.version == 4 and address.is_reserved
+    return address.is_multicast or address.is_loopback or is_mapped or is_nobody or is_reserved
 
 
 def _is_container(recorded: Recorded, peer: Peer) -> bool:

@@ -46,6 +46,8 @@ class Ends(dict[str, Peer]):
     def __missing__(self, address: str) -> Peer:
         """Find the end of an address that is asked for the first time."""
         parsed = ip_address(address)
+        if "%" in address:  # an IPv6 address with an interface, which no network has
+            raise ValueError(address)
         end = self._end(str(parsed), parsed.version, int(parsed))
         self[address] = Peer(end, parsed.version, int(parsed))
         return self[address]

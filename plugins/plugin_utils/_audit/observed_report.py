@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import served_by
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.denied import denied_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.denied import Denied, denied_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.objections import without_objections
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.proposals import proposed
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Recorded
@@ -51,7 +51,7 @@ def report_of(plan: Plan, recorded: Mapping[str, Recorded], silent: Mapping[str,
     valid = {host: answer for host, answer in recorded.items() if host not in denied.invalid}
     seen = seen_of(plan, denied.openings, {host: served_by(answer.listeners) for host, answer in valid.items()})
     draft, left_out = without_objections(plan, proposed(plan, seen))
-    notes = [*_about_hosts(valid, {**silent, **denied.invalid}), *_about_containers(denied.to_containers)]
+    notes = [*_about_hosts(valid, {**silent, **denied.invalid}), *_about_packets(denied)]
     return Report(seen, draft.text(), left_out, denied.allowed, notes)
 
 
@@ -78,11 +78,19 @@ def _about_hosts(recorded: Mapping[str, Recorded], silent: Mapping[str, str]) ->
     ]
 
 
-def _about_containers(packets: Mapping[str, int]) -> list[str]:
-    if not packets:
-        return []
-    hosts = shortened([f"{host} ({counted(number, 'packet')})" for host, number in sorted(packets.items())])
-    return [f"Packets that others routed straight to containers, which no flow allows; publish the ports: {hosts}."]
+def _about_packets(denied: Denied) -> list[str]:
+    """Return what is said about packets for which no flow is proposed."""
+    packets = {
+        "Packets that others routed straight to containers, which no flow allows; publish the ports:": (
+            denied.to_containers
+        ),
+        "Packets from addresses that no host can have, which are forged:": denied.impossible,
+    }
+    return [f"{text} {_by_host(numbers)}." for text, numbers in packets.items() if numbers]
+
+
+def _by_host(packets: Mapping[str, int]) -> str:
+    return shortened([f"{host} ({counted(number, 'packet')})" for host, number in sorted(packets.items())])
 
 
 # ---- the screen

@@ -294,3 +294,18 @@ def test_with_the_proposed_entries_the_next_report_is_empty(seen: list[tuple[Any
 
 def with_entries(own: Mapping[str, Any], proposed: Mapping[str, Any]) -> dict[str, Any]:
     return {key: {**own.get(key, {}), **proposed.get(key, {})} for key in (*own, *proposed)}
+
+
+def test_forged_packets_keep_no_flow_from_being_proposed() -> None:
+    forged = ("224.0.0.1", "240.0.0.1", "127.0.0.1", "::1", "::", "::ffff:10.0.1.11", "ff02::1")
+    records = [f"{address} 2 1" for address in forged]
+    found = report(plan_of(), head=answer(port(8649, *nodes(1, 2, 3, 4, 5), *records, protocol="udp")))
+    assert flows(found) == [(["slurm_compute"], ["slurm_controller"], ["port_8649_udp"], False)]
+    assert "Packets from addresses that no host can have, which are forged: head (14 packets)." in lines(found)
+
+
+def test_an_address_with_an_interface_is_invalid_and_only_this_host_is_unknown() -> None:
+    said = {"head": answer(port(22, "fe80::1%eth0 1 1")), "c1": answer(port(9100, "10.0.1.4 1 1"))}
+    found = report(plan_of(), **said)
+    assert entries(found) == {"firewall_flows": {"metrics": {"enabled": True}}}
+    assert "Nothing is known of head: peers: got 'fe80::1%eth0', expected addresses." in lines(found)
