@@ -8,26 +8,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.coverage import first_covering, sides_and_services
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.findings import Finding, flow_key, hosts_text, ports_text
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
-    claimed_ports,
-    groups_of,
-    named_ports,
-    networks_of,
-    outside_networks,
-    uses_broad,
-    uses_range,
-)
+from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import claimed_ports, uses_broad, uses_range
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import HostKind, Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import SITE_DEFAULTS
-
-if TYPE_CHECKING:
-    from netaddr import IPNetwork
 
 # Ranges of srun that the role slurm does not write into slurm.conf: the default, and the range of the document.
 UNPINNED = ([f"{SITE_DEFAULTS['firewall_srun_ports']}/tcp"], ["8192-60000/tcp"])
@@ -38,7 +27,7 @@ MOST_LOST = 1000
 def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
     seen: dict[tuple[object, ...], str] = {}
     for flow in plan.catalogue.flows.values():
-        first = seen.setdefault(_sides_and_services(flow), flow.name)
+        first = seen.setdefault(sides_and_services(flow), flow.name)
         if first != flow.name:
             yield Finding(
                 "duplicate-flow",
@@ -51,65 +40,21 @@ def _duplicate_flows(plan: Plan, today: date) -> Iterator[Finding]:
 def equal_flows(plan: Plan, flow: Flow) -> list[str]:
     """Return the names of the other flows that are equal to a flow."""
     others = [other for other in plan.catalogue.flows.values() if other.name != flow.name]
-    return [other.name for other in others if _sides_and_services(other) == _sides_and_services(flow)]
-
-
-def _sides_and_services(flow: Flow) -> tuple[object, ...]:
-    return frozenset(flow.sources), frozenset(flow.targets), frozenset(flow.services), flow.within_cluster
+    return [other.name for other in others if sides_and_services(other) == sides_and_services(flow)]
 
 
 def _shadowed_flows(plan: Plan, today: date) -> Iterator[Finding]:
     # A range of thousands of ports is one finding of least-privilege, whatever else it covers.
     flows = [flow for flow in plan.flows_on.values() if not uses_broad(plan, flow) and not uses_range(plan, flow)]
-    for flow in flows:
-        covering = [
-            other.name
-            for other in flows
-            if other is not flow
-            # The site only filled in the networks of shipped flows, and one network may have several roles.
-            and (flow.changed_by_site or other.changed_by_site)
-            and _covers(plan, other, flow)
-            and not (_rank(other) > _rank(flow) and _covers(plan, flow, other))
-        ]
-        if covering and flow.name != MANAGEMENT_FLOW:
+    for name, covering in first_covering(plan, flows).items():
+        if name != MANAGEMENT_FLOW:
             yield Finding(
                 "shadowed-flow",
                 "warning",
-                flow_key(flow),
-                f"Flow {covering[0]} covers this flow completely, so turning this flow off closes nothing. Turn off "
+                flow_key(plan.flows_on[name]),
+                f"Flow {covering} covers this flow completely, so turning this flow off closes nothing. Turn off "
                 "or narrow one of them.",
             )
-
-
-def _rank(flow: Flow) -> tuple[bool, str]:
-    """Return the sort key of flows that cover each other: the first stays, the management flow before all others."""
-    return flow.name != MANAGEMENT_FLOW, flow.name
-
-
-def _covers(plan: Plan, wide: Flow, narrow: Flow) -> bool:
-    """Return whether a flow covers another by its endpoints, not by the hosts that are in the groups today."""
-    if wide.within_cluster and not narrow.within_cluster or _sides_and_services(wide) == _sides_and_services(narrow):
-        return False
-    if without(named_ports(plan, narrow), named_ports(plan, wide)):
-        return False
-    sides = ((narrow.sources, wide.sources), (narrow.targets, wide.targets))
-    return all(_side_covers(plan, (wide, many), (narrow, few)) for few, many in sides)
-
-
-def _side_covers(plan: Plan, wide: tuple[Flow, tuple[str, ...]], narrow: tuple[Flow, tuple[str, ...]]) -> bool:
-    groups, networks = groups_of(plan, narrow[1]), outside_networks(plan, *narrow)
-    return (
-        bool(groups or networks)
-        and groups <= groups_of(plan, wide[1])
-        and all(_is_inside(plan, network, wide) for network in networks)
-    )
-
-
-def _is_inside(plan: Plan, network: IPNetwork, side: tuple[Flow, tuple[str, ...]]) -> bool:
-    # A managed host is on a side by its exact address only; a network around the address does not count.
-    if network in plan.addresses.hosts_by_address:
-        return network in outside_networks(plan, *side)
-    return any(network in other for other in networks_of(plan, *side))
 
 
 def _unused_services(plan: Plan, today: date) -> Iterator[Finding]:
