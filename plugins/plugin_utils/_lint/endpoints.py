@@ -260,7 +260,7 @@ def _unused_excepts(plan: Plan, today: date) -> Iterator[Finding]:
 
 def _without_excepts(book: AddressBook) -> AddressBook:
     endpoints = {name: replace(endpoint, excepted=()) for name, endpoint in book.endpoints.items()}
-    return replace(book, endpoints=endpoints, _members={}, _peers={})
+    return replace(book, endpoints=endpoints)
 
 
 def _addresses(book: AddressBook, endpoint: Endpoint) -> set[IPNetwork]:

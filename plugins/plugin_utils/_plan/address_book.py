@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -98,8 +99,12 @@ class AddressBook:
     resolver: Resolver
     # Only these endpoints are used by enabled flows. The host names of other endpoints are not looked up.
     looked_up: frozenset[str] = frozenset()
-    _members: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    _peers: dict[tuple[frozenset[str], frozenset[str] | None, bool], tuple[str, ...]] = field(default_factory=dict)
+    # Without `init`, dataclasses.replace leaves them empty in the new book.
+    _members: dict[str, dict[str, list[str]]] = field(default_factory=dict, init=False)
+    _networks: dict[str, list[IPNetwork]] = field(default_factory=dict, init=False)
+    _peers: dict[tuple[frozenset[str], frozenset[str] | None, bool], tuple[str, ...]] = field(
+        default_factory=dict, init=False
+    )
 
     def members(self, endpoint: str, clusters: frozenset[str] | None = None) -> set[str]:
         """Return the hosts of an endpoint. With `clusters`, only hosts in one of these clusters."""
@@ -112,20 +117,44 @@ class AddressBook:
 
         A managed host with one excepted address is taken out with all its addresses, so that both ends agree.
         """
-        written, excepted = self._written_networks(endpoint), self.endpoints[endpoint].excepted
-        if not excepted:
-            return written
-        excepted_hosts = [host for host in self.inventory.managed if self.is_excepted(endpoint, host)]
-        own = [*self.host_networks(excepted_hosts), *self.host_networks(excepted_hosts, source=True)]
-        return subtracted(written, [*excepted, *own])
+        if endpoint not in self._networks:
+            written, excepted = self._written_networks(endpoint), self.endpoints[endpoint].excepted
+            own = self._all_addresses_of(self._hosts_inside(excepted)) if excepted else []
+            self._networks[endpoint] = subtracted(written, [*excepted, *own]) if excepted else written
+        return self._networks[endpoint]
+
+    def _hosts_inside(self, networks: Iterable[IPNetwork]) -> set[str]:
+        """Return the managed hosts with an address or a source address in one of these networks."""
+        ordered = self._ordered
+        return {
+            host
+            for network in networks
+            for _version, _address, host in ordered[
+                bisect_left(ordered, (network.version, network.first)) : bisect_left(
+                    ordered, (network.version, network.last + 1)
+                )
+            ]
+        }
+
+    @cached_property
+    def _ordered(self) -> list[tuple[int, int, str]]:
+        """Return all addresses of the managed hosts with their hosts, sorted."""
+        return sorted(
+            (network.version, network.first, host)
+            for host in sorted(self.inventory.managed)
+            for network in self._all_addresses_of([host])
+        )
+
+    def _all_addresses_of(self, hosts: Iterable[str]) -> list[IPNetwork]:
+        hosts = list(hosts)
+        return [*self.host_networks(hosts), *self.host_networks(hosts, source=True)]
 
     def is_excepted(self, endpoint: str, host: str) -> bool:
         """Return whether a host has an address that the endpoint excepts: then it is not in the endpoint."""
         excepted = self.endpoints[endpoint].excepted
         if not excepted:
             return False
-        addresses = [*self.host_networks([host]), *self.host_networks([host], source=True)]
-        return any(address in network for address in addresses for network in excepted)
+        return any(address in network for address in self._all_addresses_of([host]) for network in excepted)
 
     def _written_networks(self, endpoint: str) -> list[IPNetwork]:
         names = self.endpoints[endpoint].hostnames if endpoint in self.looked_up else ()

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from netaddr import IPNetwork
 
 
+Value = TypeVar("Value")
 # Permitted connections: ports, and the networks of the peers.
 Opening = tuple[tuple[PortRange, ...], tuple[str, ...]]
 
@@ -77,7 +79,7 @@ def compile_plan(
     flows_on = {name: flow for name, flow in catalogue.flows.items() if is_on(flow, catalogue, book)}
     _check_required([flow for flow in flows_on.values() if not (report_only and flow.name == MANAGEMENT_FLOW)], book)
     needed = frozenset(name for flow in flows_on.values() for name in (*flow.sources, *flow.targets))
-    book = replace(book, looked_up=needed, _members={}, _peers={})
+    book = replace(book, looked_up=needed)
     _check_managed(catalogue.flows[MANAGEMENT_FLOW], book)
     check_shared(book)
     return replace(_Compiler(catalogue, flows_on, book, legs_of(book)).plan(), report_only=report_only)
@@ -145,6 +147,7 @@ class _Compiler:
     _rules: dict[tuple[HostKind, str, tuple[Opening, ...]], list[RuleData]] = field(default_factory=dict)
     _outward: dict[tuple[str, frozenset[str] | None], list[Opening]] = field(default_factory=dict)
     _networks: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _by_key: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         kinds = self._kinds()
@@ -216,10 +219,16 @@ class _Compiler:
         }
 
     def _claims(self, endpoints: frozenset[str]) -> tuple[PortRange, ...]:
-        services = {
-            name for flow in self.catalogue.flows.values() if endpoints & set(flow.targets) for name in flow.services
-        }
-        return self._named_ports(services)
+        return self._named_ports({name for endpoint in endpoints for name in self._services_at.get(endpoint, ())})
+
+    @cached_property
+    def _services_at(self) -> dict[str, set[str]]:
+        """Return the services by the targets of all flows, also of flows that are off."""
+        services: dict[str, set[str]] = defaultdict(set)
+        for flow in self.catalogue.flows.values():
+            for endpoint in flow.targets:
+                services[endpoint].update(flow.services)
+        return services
 
     def _named_ports(self, services: Iterable[str]) -> tuple[PortRange, ...]:
         named_services = [self.catalogue.services[name] for name in services]
@@ -238,7 +247,7 @@ class _Compiler:
             "trusted_interfaces": list(host.trusted_interfaces),
             "container_interfaces": list(host.container_interfaces),
             "filtered_containers": list(host.filtered_containers),
-            "networks": {key: list(networks) for networks, key in sorted(self._networks.items()) if key in used},
+            "networks": {key: list(networks) for networks, key in sorted((self._by_key[key], key) for key in used)},
             "rules": rules,
         }
 
@@ -252,15 +261,37 @@ class _Compiler:
                     "ports": [str(port_range) for port_range in ports],
                     "peers": self._networks_key(peers),
                 }
-                for flow in self.flows.values()
+                for flow in self._flows_of(kind, direction, ssh)
                 for ports, peers in (self._ingress(flow, kind) if direction == "in" else self._egress(flow, kind, ssh))
                 if ports and peers
             ]
         return self._rules[key]
 
+    def _flows_of(self, kind: HostKind, direction: str, ssh: tuple[Opening, ...]) -> list[Flow]:
+        """Return the flows that open something on a kind of host, in their order."""
+        by_endpoint = self._by_target if direction == "in" else self._by_source
+        names = {name for endpoint in kind.endpoints for name in by_endpoint.get(endpoint, ())}
+        if ssh and direction == "out":
+            names.add(MANAGEMENT_FLOW)
+        return [self.flows[name] for name in sorted(names, key=self._numbers.__getitem__)]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.flows)}
+
+    @cached_property
+    def _by_target(self) -> dict[str, list[str]]:
+        return _by_endpoint((flow.targets, flow.name) for flow in self.flows.values())
+
+    @cached_property
+    def _by_source(self) -> dict[str, list[str]]:
+        return _by_endpoint((flow.sources, flow.name) for flow in self.flows.values())
+
+    @cached_property
+    def _kinds_at(self) -> dict[str, list[HostKind]]:
+        return _by_endpoint((kind.endpoints, kind) for kind in self.members)
+
     def _ingress(self, flow: Flow, kind: HostKind) -> list[Opening]:
-        if not kind.endpoints & set(flow.targets):
-            return []
         clusters = kind.clusters if flow.within_cluster else None
         return [(self._ports(flow, self.claims[kind]), self.book.peers(flow.sources, clusters, source=True))]
 
@@ -277,9 +308,9 @@ class _Compiler:
         if not any(self.catalogue.services[name].broad for name in flow.services):
             return [(self._ports(flow, ()), self.book.peers(flow.targets, clusters, source=False))]
         by_ports: dict[tuple[PortRange, ...], list[IPNetwork]] = defaultdict(list)
-        for other, hosts in self.members.items():
-            if other.endpoints & set(flow.targets) and (clusters is None or clusters & other.clusters):
-                by_ports[self._ports(flow, self.claims[other])] += self.book.host_networks(hosts)
+        for other in {kind for endpoint in flow.targets for kind in self._kinds_at.get(endpoint, ())}:
+            if clusters is None or clusters & other.clusters:
+                by_ports[self._ports(flow, self.claims[other])] += self.book.host_networks(self.members[other])
         # The hosts in a network are unknown, so any named service may be on them.
         by_ports[self._ports(flow, self._named_ports(self.catalogue.services))] += self.book.outside(
             flow.targets, clusters
@@ -296,7 +327,18 @@ class _Compiler:
         )
 
     def _networks_key(self, networks: tuple[str, ...]) -> str:
-        return self._networks.setdefault(networks, digest(networks))
+        if networks not in self._networks:
+            key = digest(networks)
+            self._networks[networks], self._by_key[key] = key, networks
+        return self._networks[networks]
+
+
+def _by_endpoint(pairs: Iterable[tuple[Iterable[str], Value]]) -> dict[str, list[Value]]:
+    result: dict[str, list[Value]] = defaultdict(list)
+    for endpoints, value in pairs:
+        for endpoint in endpoints:
+            result[endpoint].append(value)
+    return result
 
 
 def _combined(openings: Iterable[Opening]) -> list[Opening]:

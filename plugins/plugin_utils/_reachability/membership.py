@@ -62,7 +62,7 @@ def exclusions_of(book: AddressBook, host: str, endpoints: Iterable[str], source
 
 def _exclusions(book: AddressBook, host: str, endpoint: str, source: bool) -> list[Exclusion]:
     written = replace(book.endpoints[endpoint], excepted=())
-    without = replace(book, endpoints={**book.endpoints, endpoint: written}, _members={}, _peers={})
+    without = replace(book, endpoints={**book.endpoints, endpoint: written})
     if not is_in(without, host, endpoint, source):
         return []
     # An address of any direction takes a host out of a group, but only its own address out of a network.

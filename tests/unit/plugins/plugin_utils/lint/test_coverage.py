@@ -1,20 +1,17 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which flows cover others, next to a comparison of each flow with each other flow; and what thousands of flows cost."""
+"""Which flows cover others, next to a comparison of each flow with each other flow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from time import process_time
 from typing import Any
 
-import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import without
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.coverage import first_covering, sides_and_services
-from ansible_collections.hpc.ports.plugins.plugin_utils._lint.flows import _shadowed_flows
 from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
     groups_of,
     named_ports,
@@ -23,14 +20,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.networks import (
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Flow
-from ansible_collections.hpc.ports.tests.support.cpu import ratio
-from ansible_collections.hpc.ports.tests.support.linted import TODAY
 from ansible_collections.hpc.ports.tests.support.random_sites import OF_GROUPS, SITES, Site, flows
-from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from hypothesis import given
 from hypothesis import strategies as st
-
-# ---- The same as a comparison of each flow with each other flow ------------------------------------------------------
 
 
 def compared(plan: Plan, flows: list[Flow]) -> Iterator[tuple[str, str]]:
