@@ -94,11 +94,12 @@ def _lines(value: Any, indent: str) -> str:
     line = json.dumps(value, ensure_ascii=False)
     if len(indent + line) <= 120 or not isinstance(value, (dict, list)):
         return line
-    deeper = f"{indent} "
+    deeper, ends = f"{indent} ", "[]" if isinstance(value, list) else "{}"
     if isinstance(value, list):
-        return f",\n{deeper}".join(_lines(member, deeper) for member in value).join((f"[\n{deeper}", f"\n{indent}]"))
-    members = (f"{json.dumps(key)}: {_lines(member, deeper)}" for key, member in value.items())
-    return f",\n{deeper}".join(members).join((f"{{\n{deeper}", f"\n{indent}}}"))
+        members = [_lines(member, deeper) for member in value]
+    else:
+        members = [f"{json.dumps(key)}: {_lines(member, deeper)}" for key, member in value.items()]
+    return f"{ends[0]}\n{deeper}" + f",\n{deeper}".join(members) + f"\n{indent}{ends[1]}"
 
 
 def meanings(kind: str) -> dict[str, str]:
