@@ -137,7 +137,7 @@ def nested_groups(count: int) -> dict[str, Any]:
             f"e{number}": {"groups": [f"g{group}" for group in range(number + 1)]} for number in range(groups)
         },
         "flows": {f"f{number}": _flow(f"e{number % groups}", "g0", f"s{number // groups}") for number in range(count)},
-        "hosts": _hosts(count, groups),
+        "hosts": _hosts(10 * groups, groups),
     }
 
 

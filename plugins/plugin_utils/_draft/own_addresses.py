@@ -11,7 +11,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import Lookup, Resolver, system_lookup
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import Resolver
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.lookups import Lookup, system_lookup
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
 # After so many seconds no more names are looked up.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from socket import AF_UNSPEC, SOCK_STREAM, getaddrinfo
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.lookups import Answer, Lookup, answers, system_lookup
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Endpoint
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import (
     PortFileError,
@@ -35,21 +36,27 @@ if TYPE_CHECKING:
     from netaddr import IPAddress, IPNetwork
 
 _ADVICE = "Fix the name, or use addresses instead: firewall_addresses of the host, or cidrs of the endpoint."
-# Takes a host name and returns its addresses as strings. Raises OSError if the name has none.
-Lookup = Callable[[str], Iterable[str]]
-
-
-def system_lookup(name: str, lookup: Callable[..., Sequence[tuple[Any, ...]]] = getaddrinfo) -> list[str]:
-    """Return the IPv4 and IPv6 addresses of a host name from the controller's resolver. Raises OSError."""
-    return sorted({str(answer[4][0]).partition("%")[0] for answer in lookup(name, None, AF_UNSPEC, SOCK_STREAM)})
+# So many seconds a plan waits for all names together. With 32 names at a time, this is enough for 300 names that take 5
+# seconds each, the time after which resolvers ask their second name server.
+LONGEST = 60.0
 
 
 @dataclass
 class Resolver:
-    """Resolve names and addresses to prefixes of one address each. Each name is looked up once."""
+    """Resolve names and addresses to prefixes of one address each. Each name is looked up once.
+
+    `left` is the number of seconds for which it may still wait for lookups.
+    """
 
     lookup: Lookup = system_lookup
+    left: float = LONGEST
     _known: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
+    _answers: dict[str, Answer] = field(default_factory=dict)
+
+    def look_up(self, texts: Iterable[str]) -> None:
+        """Look up the names among these names and addresses at the same time. `networks` raises the errors."""
+        new = dict.fromkeys(text for text in texts if text not in self._known)
+        self._ask([text for text in new if _is_name(text) and ":" not in text])
 
     def networks(self, key: str, text: str) -> tuple[IPNetwork, ...]:
         """Return at least one address. Raises PortFileError, which names `key`, if other hosts cannot reach any."""
@@ -68,11 +75,10 @@ class Resolver:
 
     def _looked_up(self, key: str, name: str) -> list[IPAddress]:
         expected = "an address, or a host name that resolves"
-        # The C library reads `10.1` and `1001` as addresses. No host name ends in a number (RFC 3696, section 2).
-        if not name or name.rpartition(".")[2].isdigit():
+        if not _is_name(name):
             raise invalid(key, name, expected, _ADVICE)
         try:
-            addresses = [parse_address(text) for text in self.lookup(name)]
+            addresses = [parse_address(text) for text in self._answer(name)]
         except (OSError, ValueError) as exc:
             report = (
                 "" if isinstance(name, Vaulted) else f"The controller's resolver reported: {printable(str(exc), 200)}. "
@@ -87,6 +93,28 @@ class Resolver:
                 f"It resolves to {listed(list(map(str, addresses))) or 'nothing'}. {_ADVICE}",
             )
         return reachable
+
+    def _answer(self, name: str) -> list[str]:
+        self._ask([name])
+        answer = self._answers.get(name, TimeoutError(f"no answer in the {LONGEST:.0f} seconds for all names"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _ask(self, names: Sequence[str]) -> None:
+        new = [name for name in names if name not in self._known and name not in self._answers]
+        if new and self.left > 0:
+            start = monotonic()
+            self._answers.update(answers(new, self.lookup, self.left))
+            self.left -= monotonic() - start
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a text can be a host name, unless it is an IPv6 address.
+
+    The C library reads `10.1` and `1001` as addresses. No host name ends in a number (RFC 3696, section 2).
+    """
+    return bool(text) and not text.rpartition(".")[2].isdigit()
 
 
 @dataclass
@@ -105,6 +133,17 @@ class AddressBook:
     _peers: dict[tuple[frozenset[str], frozenset[str] | None, bool], tuple[str, ...]] = field(
         default_factory=dict, init=False
     )
+
+    def look_up(self) -> None:
+        """Look up the host names that every plan needs, at the same time. What follows raises the errors."""
+        hosts = [self.inventory.hosts[name] for name in sorted(self.inventory.managed)]
+        endpoints = [self.endpoints[name] for name in sorted(self.looked_up)]
+        self.resolver.look_up(
+            [
+                *(text for host in hosts for text in host.addresses),
+                *(name for endpoint in endpoints for name in endpoint.hostnames),
+            ]
+        )
 
     def members(self, endpoint: str, clusters: frozenset[str] | None = None) -> set[str]:
         """Return the hosts of an endpoint. With `clusters`, only hosts in one of these clusters."""
@@ -139,10 +178,10 @@ class AddressBook:
     @cached_property
     def _ordered(self) -> list[tuple[int, int, str]]:
         """Return all addresses of the managed hosts with their hosts, sorted."""
+        managed = sorted(self.inventory.managed)
+        self._all_addresses_of(managed)  # looks up all names at the same time
         return sorted(
-            (network.version, network.first, host)
-            for host in sorted(self.inventory.managed)
-            for network in self._all_addresses_of([host])
+            (network.version, network.first, host) for host in managed for network in self._all_addresses_of([host])
         )
 
     def _all_addresses_of(self, hosts: Iterable[str]) -> list[IPNetwork]:
@@ -172,7 +211,11 @@ class AddressBook:
 
     def host_networks(self, hosts: Iterable[str], source: bool = False) -> list[IPNetwork]:
         """Return the addresses of hosts, as prefixes of one address each."""
-        return [network for host in hosts for network in self._host_networks(self.inventory.hosts[host], source)]
+        several = [self.inventory.hosts[host] for host in hosts]
+        self.resolver.look_up(
+            text for host in several for text in (host.source_addresses if source else host.addresses)
+        )
+        return [network for host in several for network in self._host_networks(host, source)]
 
     def texts_of(self, host: str) -> list[str]:
         """Return the addresses by which other hosts know a host, each once."""
@@ -200,6 +243,7 @@ class AddressBook:
     @cached_property
     def hosts_by_address(self) -> dict[IPNetwork, list[str]]:
         """Return the managed hosts by address."""
+        self.look_up()
         hosts_by_address = defaultdict(list)
         for name in sorted(self.inventory.managed):
             for network in self.host_networks([name]):

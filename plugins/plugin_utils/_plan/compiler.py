@@ -80,6 +80,7 @@ def compile_plan(
     _check_required([flow for flow in flows_on.values() if not (report_only and flow.name == MANAGEMENT_FLOW)], book)
     needed = frozenset(name for flow in flows_on.values() for name in (*flow.sources, *flow.targets))
     book = replace(book, looked_up=needed)
+    book.look_up()
     _check_managed(catalogue.flows[MANAGEMENT_FLOW], book)
     check_shared(book)
     return replace(_Compiler(catalogue, flows_on, book, legs_of(book)).plan(), report_only=report_only)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,7 +43,9 @@ class Leg(NamedTuple):
 def legs_of(book: AddressBook) -> tuple[Leg, ...]:
     """Return the legs to all hosts to which Ansible connects by ssh."""
     paths = _SshPaths(book)
-    return tuple(leg for name in sorted(book.inventory.hosts) for leg in paths.legs(book.inventory.hosts[name]))
+    hosts = [book.inventory.hosts[name] for name in sorted(book.inventory.hosts)]
+    paths.look_up(hosts)
+    return tuple(paths.with_networks([leg for host in hosts for leg in paths.legs(host)]))
 
 
 @dataclass
@@ -51,8 +53,23 @@ class _SshPaths:
     book: AddressBook
     _addresses: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
 
+    def look_up(self, hosts: Iterable[Host]) -> None:
+        """Look up the names of jump hosts that are not in the inventory, at the same time."""
+        names = dict.fromkeys(hop.host for host in hosts for hop in host.reach.hops)
+        self.book.resolver.look_up(name for name in names if name not in self._by_text)
+
+    def with_networks(self, legs: Iterable[Leg]) -> Iterator[Leg]:
+        """Yield these legs with their networks."""
+        legs = list(legs)
+        targets = dict.fromkeys(leg.target for leg in legs if leg.source and leg.target and not is_address(leg.name))
+        hosts = self.book.inventory.hosts
+        self.book.resolver.look_up(text for name in targets for text in hosts[name].addresses)
+        for leg in legs:
+            is_known = leg.source or not leg.target
+            yield leg._replace(networks=self._networks(leg.name, leg.target)) if is_known else leg
+
     def legs(self, host: Host) -> Iterator[Leg]:
-        """Yield the legs to one host.
+        """Yield the legs to one host, without their networks.
 
         The local end of a tunnel is no leg, and a jump host has no leg to itself, even if its settings name it.
         """
@@ -63,8 +80,7 @@ class _SshPaths:
             (host.name, host.reach.address, host.reach.port),
         ):
             if host.reach.by_ssh and not is_loopback(name):
-                networks = self._networks(name, target) if source or not target else ()
-                yield Leg(host.name, source, target, name, port, networks)
+                yield Leg(host.name, source, target, name, port)
             source = target if target in self.book.inventory.managed else ""
 
     def _host(self, name: str) -> str:

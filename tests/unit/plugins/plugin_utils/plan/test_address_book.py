@@ -9,7 +9,8 @@ import socket
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook, Resolver, system_lookup
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.address_book import AddressBook, Resolver
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.lookups import system_lookup
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Endpoint
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.sites import make_inventory, make_resolver
