@@ -145,6 +145,15 @@ def test_a_plan_looks_up_its_hosts_together_and_its_endpoints_together() -> None
     assert len(plan.addresses.networks("peers")) == 8
 
 
+def test_a_plan_looks_up_its_hosts_and_endpoints_together_if_no_endpoint_has_networks() -> None:
+    service = Meeting(17)
+    inventory = make_inventory({f"h{number}": {"groups": ["managed"]} for number in range(8)})
+    controllers = {"hostnames": [f"c{number}" for number in range(9)], "cidrs": []}
+    catalogue = make_catalogue({"endpoints": {"controllers": controllers}}, tuple(inventory.groups))
+    compile_plan(catalogue, inventory, Resolver(service))
+    assert len(service.asked) == 17
+
+
 def test_a_plan_looks_up_the_hosts_behind_a_jump_host_together() -> None:
     service = Meeting(8)
     jump: dict[str, Any] = {"groups": ["managed"], "addresses": ["192.0.2.7"], "egress": "restricted"}
