@@ -25,6 +25,7 @@ class ActionModule(ControllerAction):
     ARGUMENTS = {
         "lint": {"type": "bool", "default": False},
         "report_only": {"type": "bool", "default": False},
+        "warn": {"type": "bool", "default": True},
         "without": {"type": "list", "elements": "str", "default": []},
     }
 
@@ -36,7 +37,7 @@ class ActionModule(ControllerAction):
         task = f"{self._task._uuid}-report" if options["report_only"] else self._task._uuid
         store = self.store(store_key(task, variables))
         store.made(lambda: self._plan(variables, without, options["report_only"]))
-        return _result(store, options["lint"])
+        return _result(store, options["lint"], options["warn"])
 
     def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str], report_only: bool) -> Plan:
         try:
@@ -47,7 +48,9 @@ class ActionModule(ControllerAction):
             raise
 
 
-def _result(store: Store, lint: bool) -> dict[str, Any]:
+def _result(store: Store, lint: bool, warn: bool) -> dict[str, Any]:
+    if not (lint or warn):
+        return {"changed": False, "key": store.key, "managed": store.kept("managed", managed_text, report_only=True)}
     managed, advice = store.kept("told", _told, report_only=True)
     result = {"changed": False, "key": store.key, "managed": managed}
     if lint:

@@ -28,6 +28,11 @@ options:
     description: Return the findings of lint instead of showing them as warnings.
     type: bool
     default: false
+  warn:
+    description:
+      - Show the advice of lint as warnings. If neither O(lint) nor O(warn) is true, lint does not run.
+    type: bool
+    default: true
   report_only:
     description:
       - Compile a plan that no module applies or renders. Its endpoint C(controllers) may be empty. The playbook

@@ -84,6 +84,32 @@ firewall_flows: {probe: {from: [desks], to: [control_plane], services: [probe], 
     assert "UDP" not in output
 
 
+@pytest.mark.parametrize(
+    ("options", "warned", "returned"),
+    [("", True, False), ("{warn: false}", False, False), ("{lint: true}", False, True)],
+)
+def test_findings_are_warnings_or_returned_or_neither(
+    tmp_path: Path, options: str, warned: bool, returned: bool
+) -> None:
+    site = SITE + "\nfirewall_services: {probe: {ports: [9/udp]}}"
+    play = f"""
+- hosts: all
+  gather_facts: false
+  tasks:
+    - hpc.ports.plan_info: {options}
+      run_once: true
+      register: plan
+    - ansible.builtin.debug: {{msg: "{{{{ plan.findings is defined }}}}, {{{{ plan.managed }}}}"}}
+      run_once: true
+"""
+    (tmp_path / "own.yml").write_text(play, encoding="utf-8")
+    run(tmp_path, site=site)
+    done = played("-i", str(tmp_path / "hosts.yml"), str(tmp_path / "own.yml"))
+    assert done.code == 0, done.line
+    assert ("firewall_services.probe: No flow uses this service" in done.line) is warned
+    assert re.search(f'"{returned}, .*4 hosts get a firewall', done.line)
+
+
 def test_limit_leaves_the_plan_whole(tmp_path: Path) -> None:
     code, output = run(tmp_path, "--limit", "n1")
     assert code == 0, output
