@@ -118,6 +118,16 @@ listeners:
   returned: O(compact=true)
   type: list
   elements: dict
+published:
+  description: Ports that NAT rules publish, as M(hpc.ports.audit_info) returns them.
+  returned: O(compact=true)
+  type: list
+  elements: dict
+problems:
+  description: What could not be read, as sentences.
+  returned: O(compact=true)
+  type: list
+  elements: str
 container_networks:
   description: The networks of bridges with the usual names of container programs.
   returned: O(compact=true)
@@ -143,6 +153,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.listeners import 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import USUAL_NAMES, container_networks
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
+from ansible_collections.hpc.ports.plugins.module_utils._ruleset.publishers import published_ports
 
 _ARGUMENTS = {"most": {"type": "int", "default": 10000}, "compact": {"type": "bool", "default": False}}
 _MOST_LISTENERS = 5000
@@ -162,11 +173,17 @@ def main() -> None:
 
 
 def _compact(result: Observed) -> dict[str, Any]:
-    """Return the records by port, and what a report says beside them. Raises NetlinkError, OSError."""
+    """Return the records by port, and who holds ports. Raises NetlinkError, OSError."""
     data = {key: value for key, value in result.as_data().items() if key != "records"}
     held = [listener._asdict() for listener in listeners()[:_MOST_LISTENERS]]
-    networks = list(map(str, container_networks(USUAL_NAMES)))
-    return {**data, "ports": result.by_port(), "listeners": shown_data(held), "container_networks": networks}
+    published = published_ports()
+    more = {
+        "listeners": held,
+        "published": published.as_data(),
+        "container_networks": list(map(str, container_networks(USUAL_NAMES))),
+        "problems": list(published.problems),
+    }
+    return {**data, "ports": result.by_port(), **shown_data(more)}
 
 
 if __name__ == "__main__":

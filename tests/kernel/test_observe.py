@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.observed import observed
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import recorded_of
 from ansible_collections.hpc.ports.tests.support.machine import RULESET, Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Pair, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
@@ -124,6 +125,22 @@ def test_a_record_has_a_count_and_the_time_of_its_last_packet(machine: Machine) 
     assert result["observes"] and not any(result["unrecorded"].values())
     rest = found(machine, most=1)
     assert (len(rest["records"]), rest["left_out"]) == (1, 1)
+
+
+def test_records_by_port_say_the_same_and_who_listens(machine: Machine) -> None:
+    machine.apply(OBSERVE)
+    send_udp(machine, 1000, 1001, 1000)
+    with machine.pair.host.entered():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sock:
+        sock.bind(("0.0.0.0", 1001))
+        result = machine.pair.module("observed_info", check=True, compact=True)
+    by_port = {(entry["direction"], entry["protocol"], entry["port"]): entry["peers"] for entry in result["ports"]}
+    assert [by_port["in", "udp", number].split(" ")[:2] for number in (1000, 1001)] == [[PEER[4], "2"], [PEER[4], "1"]]
+    assert [item["port"] for item in result["listeners"] if item["protocol"] == "udp"] == [1001]
+    assert "records" not in result and (result["published"], result["problems"]) == ([], [])
+    recorded = recorded_of(result)
+    assert (recorded.seconds, recorded.served[0][0].first) == (result["seconds"], 1001)
 
 
 def test_a_host_that_does_not_observe_has_no_records(machine: Machine) -> None:

@@ -47,10 +47,7 @@ def audit_of(reads: HostReads = HostReads()) -> dict[str, Any]:
     shown = groups.most_common(MOST)
     return {
         "listeners": [listener._asdict() for listener in list(reads.listeners())[:MOST]],
-        "published": [
-            {"protocol": ports.protocol, "first": ports.first, "last": ports.last, "by": by}
-            for ports, by in published.publications
-        ],
+        "published": published.as_data(),
         "connections": [
             {"direction": direction, "peer": peer, "protocol": protocol, "port": port, "count": count}
             for (direction, peer, protocol, port), count in sorted(shown)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_policy_ports
@@ -39,6 +39,13 @@ class Published(NamedTuple):
 
     publications: tuple[Publication, ...]
     problems: tuple[str, ...]
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """Return the publications as plain data."""
+        return [
+            {"protocol": ports.protocol, "first": ports.first, "last": ports.last, "by": by}
+            for ports, by in self.publications
+        ]
 
 
 def _read_tables() -> OtherTables:

@@ -107,10 +107,15 @@ def answer_of(result: Mapping[str, Any]) -> Answer:
         ),
         number_of(result, "connections_left_out", 10**9),
         tuple(shown_start(str(text)) for text in list_of(result, "problems")),
-        tuple(map(_published, items_of(result, "published"))),
+        published_of(result),
         _counters(result.get("counters")),
         address_of(result, "ansible_from") if result.get("ansible_from") else "",
     )
+
+
+def published_of(result: Mapping[str, Any]) -> tuple[Published, ...]:
+    """Return the published ports in an answer. Raises ValueError as `answer_of`."""
+    return tuple(map(_published, items_of(result, "published")))
 
 
 def _published(item: Mapping[str, Any]) -> Published:

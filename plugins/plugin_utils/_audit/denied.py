@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.allowed import peers_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import invalid_answer
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import ADDRESS, HOST, End, Ends, Peer
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import ADDRESS, HOST, End, Ends, Peer, is_impossible
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.recorded import Record, Recorded, RecordedPort
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count, Openings
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 class Denied:
     """Recorded connections that no flow allows.
 
+    `unanswered` has the packets of each host from other hosts than those of the inventory to ports that nobody holds.
     `impossible` has the packets of each host from addresses that no host can send from, `to_containers` those that
     were routed straight to containers, which no flow opens. `allowed` is how many records the port file allows now.
     `invalid` says which hosts gave invalid records.
     """
 
     openings: Openings = field(default_factory=Openings)
+    unanswered: dict[str, int] = field(default_factory=dict)
     impossible: dict[str, int] = field(default_factory=dict)
     to_containers: dict[str, int] = field(default_factory=dict)
     allowed: int = 0
@@ -54,11 +56,17 @@ def _add_host(found: Denied, ends: Ends, host: str, policy: Policy, recorded: Re
     for port in recorded.ports:
         for record in port.records:
             _check_addresses(ends, record)
+    served = recorded.served
     for port in recorded.ports:
         if port.direction == "forward":
             _add_forwarded(found, ends, host, policy, recorded, port)
         else:
-            _add_port(found, ends, host, policy, port)
+            _add_port(found, ends, host, policy, port, _is_held(served, port))
+
+
+def _is_held(served: Iterable[tuple[PortRange, str]], port: RecordedPort) -> bool:
+    """Return whether something may answer on a port of the host; IP protocols have no listeners."""
+    return port.protocol == "ip" or any(ports.covers(port.protocol, port.port) for ports, _by in served)
 
 
 def _check_addresses(ends: Ends, record: Record) -> None:
@@ -68,15 +76,17 @@ def _check_addresses(ends: Ends, record: Record) -> None:
         raise invalid_answer("peers", f"{record.peer} {record.target}".strip(), "addresses") from None
 
 
-def _add_port(found: Denied, ends: Ends, host: str, policy: Policy, port: RecordedPort) -> None:
+def _add_port(found: Denied, ends: Ends, host: str, policy: Policy, port: RecordedPort, is_held: bool) -> None:
     allowed = peers_of(policy, port.direction, port.protocol, port.port)
     key, own, is_in = (port.protocol, port.port), End(HOST, host), port.direction == "in"
     for record in port.records:
         peer = ends[record.peer]
         if allowed.have(peer.version, peer.number):
             found.allowed += 1
-        elif is_in and peer.end.kind == ADDRESS and _is_impossible(record.peer):
+        elif is_in and peer.end.kind == ADDRESS and is_impossible(record.peer):
             found.impossible[host] = found.impossible.get(host, 0) + record.packets
+        elif is_in and peer.end.kind != HOST and not is_held:
+            found.unanswered[host] = found.unanswered.get(host, 0) + record.packets
         elif is_in:
             found.openings.add(key, own, peer.end, Count(record.packets, 0, record.last_seconds))
         else:
@@ -97,15 +107,6 @@ def _add_forwarded(
         else:
             count = Count(0, record.packets, record.last_seconds)
             found.openings.add((port.protocol, port.port), target.end, End(HOST, host), count)
-
-
-def _is_impossible(source: str) -> bool:
-    """Return whether no host sends from an address: its packets are forged, and no flow accepts them."""
-    address = ip_address(source)
-    is_mapped = address.version == 6 and address.ipv4_mapped is not None
-    is_nobody = address.version == 6 and address.is_unspecified  # 0.0.0.0 asks for an address by DHCP
-    is_reserved = address.version == 4 and address.is_reserved
-    return address.is_multicast or address.is_loopback or is_mapped or is_nobody or is_reserved
 
 
 def _is_container(recorded: Recorded, peer: Peer) -> bool:

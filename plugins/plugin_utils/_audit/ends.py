@@ -83,3 +83,12 @@ class Ends(dict[str, Peer]):
                 if length >= _WIDEST[network.version]:
                     found[network.version][length].setdefault(network.first >> (_BITS[network.version] - length), name)
         return {version: sorted(by_length.items(), reverse=True) for version, by_length in found.items()}
+
+
+def is_impossible(source: str) -> bool:
+    """Return whether no host sends from an address: its packets are forged, and no flow accepts them."""
+    address = ip_address(source)
+    is_mapped = address.version == 6 and address.ipv4_mapped is not None
+    is_nobody = address.version == 6 and address.is_unspecified  # 0.0.0.0 asks for an address by DHCP
+    is_reserved = address.version == 4 and address.is_reserved
+    return address.is_multicast or address.is_loopback or is_mapped or is_nobody or is_reserved

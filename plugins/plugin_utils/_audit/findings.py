@@ -16,7 +16,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Pol
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, common_ports, merged, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.allowed import peers_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer, Connection, served_by
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import HOST, End, Ends
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.ends import ADDRESS, HOST, End, Ends, is_impossible
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.seen import Count, Openings, Seen, seen_of
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def _denied(plan: Plan, answers: Mapping[str, Answer]) -> list[Seen]:
     ends, found = Ends(plan), Openings()
     for host, item in _denied_connections(plan, answers):
         own, peer = End(HOST, host), ends[item.peer].end
+        if peer.kind == ADDRESS and is_impossible(item.peer):
+            continue
         if item.direction == "in":
             found.add((item.protocol, item.port), own, peer, Count(item.number, 0, 0))
         else:

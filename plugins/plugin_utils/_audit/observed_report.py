@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import served_by
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.denied import Denied, denied_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.objections import without_objections
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.proposals import proposed
@@ -49,7 +48,7 @@ def report_of(plan: Plan, recorded: Mapping[str, Recorded], silent: Mapping[str,
     """Return the report. `silent` says why nothing is known of a host."""
     denied = denied_of(plan, recorded)
     valid = {host: answer for host, answer in recorded.items() if host not in denied.invalid}
-    seen = seen_of(plan, denied.openings, {host: served_by(answer.listeners) for host, answer in valid.items()})
+    seen = seen_of(plan, denied.openings, {host: answer.served for host, answer in valid.items()})
     draft, left_out = without_objections(plan, proposed(plan, seen))
     notes = [*_about_hosts(valid, {**silent, **denied.invalid}), *_about_packets(denied)]
     return Report(seen, draft.text(), left_out, denied.allowed, notes)
@@ -75,6 +74,7 @@ def _about_hosts(recorded: Mapping[str, Recorded], silent: Mapping[str, str]) ->
         *([f"Packets that did not fit into the records of their host: {shortened(full)}."] if full else []),
         *([f"Records that were left out: {shortened(left)}."] if left else []),
         *(f"Nothing is known of {host}: {reason}." for host, reason in sorted(silent.items())),
+        *(f"{host}: {problem}" for host, answer in sorted(recorded.items()) for problem in answer.problems),
     ]
 
 
@@ -85,6 +85,7 @@ def _about_packets(denied: Denied) -> list[str]:
             denied.to_containers
         ),
         "Packets from addresses that no host can have, which are forged:": denied.impossible,
+        "Packets from outside the inventory to ports that nobody holds, such as scans:": denied.unanswered,
     }
     return [f"{text} {_by_host(numbers)}." for text, numbers in packets.items() if numbers]
 

@@ -10,7 +10,15 @@ from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
-from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Listener, listeners_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_start
+from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import (
+    Listener,
+    Published,
+    listeners_of,
+    published_of,
+    served_by,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.checked import (
     choice_of,
     invalid_answer,
@@ -48,9 +56,16 @@ class Recorded(NamedTuple):
     seconds: int | None
     ports: tuple[RecordedPort, ...]
     listeners: tuple[Listener, ...]
+    published: tuple[Published, ...]
     container_networks: tuple[Network, ...]
     left_out: int
     unrecorded: int
+    problems: tuple[str, ...]
+
+    @property
+    def served(self) -> list[tuple[PortRange, str]]:
+        """Return the ports of the host that others can reach, with who holds them."""
+        return served_by(self.listeners, self.published)
 
 
 def recorded_of(result: Mapping[str, Any]) -> Recorded:
@@ -60,9 +75,11 @@ def recorded_of(result: Mapping[str, Any]) -> Recorded:
         None if seconds is None else number_of(result, "seconds", _MOST),
         tuple(map(_recorded_port, items_of(result, "ports"))),
         listeners_of(result),
+        published_of(result),
         tuple(_network(text) for text in list_of(result, "container_networks")),
         number_of(result, "left_out", _MOST),
         sum(_unrecorded(result.get("unrecorded"))),
+        tuple(shown_start(str(text)) for text in list_of(result, "problems")),
     )
 
 

@@ -40,6 +40,8 @@ EMPTY = {
     "ports": [],
     "listeners": [],
     "container_networks": [],
+    "published": [],
+    "problems": [],
     "left_out": 0,
     "unrecorded": UNRECORDED,
 }

@@ -45,6 +45,7 @@ HOSTS: dict[str, Any] = {
     **{f"c{number}": host("slurm_compute", 10 + number) for number in range(1, 6)},
 }
 SLURMCTLD = {"protocol": "tcp", "address": "0.0.0.0", "port": 6817, "process": "slurmctld", "unit": "slurmctld.service"}
+NGINX = {"protocol": "tcp", "address": "::", "port": 443, "process": "nginx", "unit": "nginx.service"}
 GMOND = {"protocol": "udp", "address": "0.0.0.0", "port": 8649, "process": "gmond", "unit": "gmond.service"}
 
 
@@ -58,7 +59,8 @@ def port(number: int, *records: str, direction: str = "in", protocol: str = "tcp
 
 def answer(*ports: dict[str, Any], **more: Any) -> dict[str, Any]:
     unrecorded = {"in": 0, "out": 0, "forward": 0}
-    empty = {"listeners": [], "container_networks": [], "left_out": 0, "unrecorded": unrecorded}
+    empty: dict[str, Any] = {name: [] for name in ("listeners", "published", "container_networks", "problems")}
+    empty = {**empty, "left_out": 0, "unrecorded": unrecorded}
     return {"observes": True, "seconds": 7200, "ports": list(ports), **empty, **more}
 
 
@@ -179,17 +181,30 @@ def test_many_other_ports_are_no_range() -> None:
 
 
 def test_many_addresses_are_networks() -> None:
-    found = report(plan_of(), head=answer(port(443, *(f"198.51.100.{number} 1 1" for number in range(0, 80, 2)))))
+    many = port(443, *(f"198.51.100.{number} 1 1" for number in range(0, 80, 2)))
+    found = report(plan_of(), head=answer(many, listeners=[NGINX]))
     assert entries(found)["firewall_endpoints"] == {"net_198_51_100_0_24": {"cidrs": ["198.51.100.0/24"]}}
 
 
 def test_an_address_has_the_name_of_the_smallest_endpoint() -> None:
-    assert flows(report(plan_of(), head=answer(port(443, "10.9.3.4 1 1"))))[0][0] == ["users"]
+    assert flows(report(plan_of(), head=answer(port(443, "10.9.3.4 1 1"), listeners=[NGINX])))[0][0] == ["users"]
 
 
 def test_records_that_the_port_file_allows_now_are_counted() -> None:
-    found = report(plan_of(), login1=answer(port(443, "10.9.3.4 1 1", "192.0.2.9 1 1")))
+    found = report(plan_of(), login1=answer(port(443, "10.9.3.4 1 1", "192.0.2.9 1 1"), listeners=[NGINX]))
     assert (found.allowed, [item.sources.addresses for item in found.seen]) == (1, [("192.0.2.9",)])
+
+
+def test_a_scan_is_counted_and_not_proposed() -> None:
+    scanned = [port(number, "192.0.2.9 2 1", "10.0.1.2 1 1") for number in (23, 80, 443, 8080)]
+    published = [{"protocol": "tcp", "first": 8000, "last": 8100, "by": "Docker"}]
+    found = report(plan_of(), head=answer(*scanned, listeners=[NGINX], published=published))
+    by_strangers = [(list(map(str, item.ports)), item.listeners) for item in found.seen if item.sources.addresses]
+    assert by_strangers == [(["443/tcp"], ("nginx (nginx.service)",)), (["8080/tcp"], ("published by Docker",))]
+    assert len([item for item in found.seen if not item.sources.addresses]) == 1
+    assert found.notes[1:] == [
+        "Packets from outside the inventory to ports that nobody holds, such as scans: head (4 packets)."
+    ]
 
 
 def test_containers_open_connections_for_their_host() -> None:
@@ -243,6 +258,8 @@ def test_the_report_says_what_it_does_not_know() -> None:
         ({"container_networks": ["x"]}, "container_networks: got 'x', expected networks"),
         ({"unrecorded": 3}, "unrecorded: got 3, expected a dictionary"),
         ({"listeners": "x"}, "listeners: got 'x'"),
+        ({"published": "x"}, "published: got 'x'"),
+        ({"problems": "x"}, "problems: got 'x'"),
     ],
 )
 def test_an_answer_of_another_form_is_refused(change: dict[str, Any], text: str) -> None:
@@ -283,7 +300,8 @@ def test_with_the_proposed_entries_the_next_report_is_empty(seen: list[tuple[Any
         turned = "in" if direction == "out" else "out"
         if other:
             answers.setdefault(other, []).append(port(number, f"{own} 1 1", direction=turned, protocol=protocol))
-    said = {name: answer(*ports) for name, ports in answers.items()}
+    held = [{**NGINX, "port": number, "protocol": protocol} for number in (443, 8649) for protocol in ("tcp", "udp")]
+    said = {name: answer(*ports, listeners=held) for name, ports in answers.items()}
     first = report(plan_of(hosts=hosts), **said)
     proposed = entries(first)
     site = {name: with_entries(SITE[name], proposed.get(f"firewall_{name}", {})) for name in SITE}
