@@ -166,7 +166,7 @@ def _by_option(name: str, option: dict[str, Any]) -> Schema:
         words = {} if name in SITE_DEFAULTS else _switch_of_the_role()
         return {**boolean(), **words, "default": option["default"]}
     if option["type"] == "int":
-        return {**text(r"\s*[+-]?\d.*", "a number"), "type": ["number", "string"], "default": option["default"]}
+        return {**text(r".*\d.*", "a number"), "type": ["number", "string"], "default": option["default"]}
     return {}
 
 
