@@ -132,8 +132,8 @@ def _variables() -> dict[str, Schema]:
 
 def _about(description: str | list[str]) -> str:
     """Return a description without Ansible's markup."""
-    text = description if isinstance(description, str) else " ".join(description)
-    return re.sub(r"\b[A-Z]\(([^)]*)\)", r"\1", text)
+    lines = [description] if isinstance(description, str) else description
+    return re.sub(r"\b[A-Z]\(([^)]*)\)", r"\1", " ".join(lines))
 
 
 def _forms() -> dict[str, Schema]:
@@ -192,7 +192,7 @@ def _titled(value: dict[str, Any]) -> str:
 
 def _definitions() -> dict[str, Schema]:
     cidrs = list_of(text(patterns.CLUSTER_NETWORK, f"{_NETWORK}, no wider than /8 or /16"), "networks")
-    rules = {rule: described(_plain(text), ref("acceptance")) for rule, text in DESCRIPTIONS.items()}
+    rules = {rule: described(_plain(meaning), ref("acceptance")) for rule, meaning in DESCRIPTIONS.items()}
     return {
         "ports": text(patterns.PORTS, "PORT/PROTOCOL or FIRST-LAST/PROTOCOL, such as '22/tcp' or '8192-60000/tcp'"),
         "network": text(patterns.NETWORK, _NETWORK),
