@@ -396,7 +396,7 @@ def test_texts_that_the_plan_accepts(
     schema: str, texts: st.SearchStrategy[str], parse: Callable[[str, Any], Any]
 ) -> None:
     def in_a_site(text: str) -> dict[str, Any]:
-        return {
+        sites: dict[str, dict[str, Any]] = {
             "ports": {"firewall_services": {"x": {"ports": [text]}}},
             "network": {"firewall_endpoints": {"x": {"except": [text]}}},
             "cluster": {"firewall_clusters": {"x": {"cidrs": [text]}}},
@@ -405,7 +405,8 @@ def test_texts_that_the_plan_accepts(
             "unit": {"firewall_services": {"ssh": {"unit": text}}},
             "range": {"firewall_ephemeral_ports": text},
             "day": {"firewall_flows": {"nfs_v3": {"review_by": text}}},
-        }[schema]
+        }
+        return sites[schema]
 
     @given(texts)
     def check(text: str) -> None:
