@@ -74,18 +74,33 @@ SIDES = ("e0", "e1", *OF_GROUPS)
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Return plans with many flows, some of them shipped, whose names are in another order than the flows."""
+    """Return plans with many similar flows, some of them shipped, whose names are in another order than the flows."""
     site: Site = draw(SITES)
     services = st.lists(st.sampled_from(["s0", "s1", "s2"]), min_size=1, max_size=3, unique=True)
-    names = draw(st.permutations(NAMES))
-    several = draw(st.lists(st.one_of(flows(SIDES, False), flows(OF_GROUPS, True)), min_size=2, max_size=len(names)))
-    written = {name: {**flow, "services": draw(services), "enabled": True} for name, flow in zip(names, several)}
-    plan = replace(site, flows=written).plan()
+    several = draw(st.lists(st.one_of(flows(SIDES, False), flows(OF_GROUPS, True)), min_size=1, max_size=4))
+    written = [{**flow, "services": draw(services), "enabled": True} for flow in several]
+    written += [_similar(draw(st.sampled_from(written)), draw(CHANGES), draw(services)) for _number in range(4)]
+    named = dict(zip(draw(st.permutations(NAMES)), draw(st.permutations(written))))
+    twins = {f"twin_{name}": value for name, value in site.endpoints.items()}
+    plan = replace(site, flows=named, endpoints={**site.endpoints, **twins}).plan()
     on = {
         name: replace(flow, changed_by_site=draw(st.sampled_from([True, True, False])))
         for name, flow in plan.flows_on.items()
     }
     return replace(plan, flows_on=on)
+
+
+CHANGES = st.sampled_from(["twin", "services", "from", "nothing"])
+
+
+def _similar(flow: dict[str, Any], change: str, services: list[str]) -> dict[str, Any]:
+    if change == "services":
+        return {**flow, "services": services}
+    if change == "from":
+        return {**flow, "from": flow["from"][:1]}
+    if change == "twin":  # equal endpoints with other names
+        return {**flow, "from": [f"twin_{name}" if name in ("e0", "e1", "e2") else name for name in flow["from"]]}
+    return flow
 
 
 @given(plans())
