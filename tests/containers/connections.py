@@ -54,7 +54,9 @@ def _tried(tries: Mapping[T, tuple[Space, Try]], patience: float) -> dict[T, str
                 if place is space:
                     sockets[key] = socket.socket(_family(one.target), _TYPES[one.protocol])
     try:
-        return dict(zip(tries, asyncio.run(_all([(one, sockets[key]) for key, (_, one) in tries.items()], patience))))
+        return dict(
+            zip(tries, asyncio.run(_all([(one, sockets[key]) for key, (_space, one) in tries.items()], patience)))
+        )
     finally:
         for sock in sockets.values():
             sock.close()

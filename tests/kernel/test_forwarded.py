@@ -238,7 +238,9 @@ def test_connections_of_a_container_live_on_when_the_rules_come(
         server = socket.create_server((PEER[4], 4000))
     with links.leaving.space.entered():
         client = socket.create_connection((PEER[4], 4000), timeout=30)
-    with pair.host.entered(), client, server.accept()[0] as accepted, server:
+    with server:
+        accepted = server.accept()[0]
+    with pair.host.entered(), client, accepted:
         load(parse_policy(DATA), compiled)
         accepted.settimeout(30)
         for is_tracked in (True, False):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -52,8 +53,8 @@ def result(**values: Any) -> dict[str, Any]:
     return {**empty, "connections_left_out": 0, "counters": None, "ansible_from": "", **values}
 
 
-def answer(listeners: list[Any] = [], connections: list[Any] = [], **values: Any) -> Answer:  # noqa: B006
-    return answer_of(result(listeners=listeners, connections=connections, **values))
+def answer(listeners: Sequence[Any] = (), connections: Sequence[Any] = (), **values: Any) -> Answer:
+    return answer_of(result(listeners=list(listeners), connections=list(connections), **values))
 
 
 def publication(first: int, last: int = 0, protocol: str = "tcp") -> Any:
