@@ -133,7 +133,7 @@ def test_hosts_without_an_address_are_named(folder: Path) -> None:
     assert done.code == 0, done.line
     assert "Set ansible_host of these hosts: n1.invalid, n2.invalid. Here their names lead to no address" in done.line
     assert "Fill in the endpoint controllers" in done.line
-    code, _, line = linted(folder)
+    code, _output, line = linted(folder)
     assert (code, "Invalid firewall_endpoints.controllers" in line) == (2, True), line
 
 

@@ -152,7 +152,7 @@ class _Reader:
         elif not any(key in pairs for key in _OF_PARTS):
             self.found.settings.update(pairs)
             if "slurmctldhost" in pairs:
-                name, _, address = pairs["slurmctldhost"].rstrip(")").partition("(")
+                name, _bracket, address = pairs["slurmctldhost"].rstrip(")").partition("(")
                 self._hosts.update(_paired({"name": name, "address": address}, "name", "address"))
 
     def _nodes(self, pairs: dict[str, str]) -> None:

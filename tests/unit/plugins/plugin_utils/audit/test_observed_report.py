@@ -49,8 +49,8 @@ NGINX = {"protocol": "tcp", "address": "::", "port": 443, "process": "nginx", "u
 GMOND = {"protocol": "udp", "address": "0.0.0.0", "port": 8649, "process": "gmond", "unit": "gmond.service"}
 
 
-def plan_of(site: Mapping[str, Any] = SITE, hosts: Mapping[str, Any] = HOSTS) -> Plan:
-    return make_plan(site, hosts)
+def plan_of(site: Mapping[str, Any] | None = None, hosts: Mapping[str, Any] | None = None) -> Plan:
+    return make_plan(site or SITE, hosts or HOSTS)
 
 
 def port(number: int, *records: str, direction: str = "in", protocol: str = "tcp") -> dict[str, Any]:

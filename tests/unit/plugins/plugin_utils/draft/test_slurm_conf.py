@@ -156,7 +156,7 @@ Include missing.conf
 )
 def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _ = conf(tmp_path, text).databases
+        assert conf(tmp_path, text).databases
 
 
 KEYS = ["SlurmctldHost", "NodeName", "NodeAddr", "ClusterName", "AccountingStorageHost", "Include", "State", "DEFAULT"]
