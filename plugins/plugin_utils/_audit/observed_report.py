@@ -60,17 +60,15 @@ def _about_hosts(recorded: Mapping[str, Recorded], silent: Mapping[str, str]) ->
     newest = min(observing, key=lambda host: (observing[host], host), default="")
     full = [f"{host} ({answer.unrecorded})" for host, answer in sorted(recorded.items()) if answer.unrecorded]
     left = [f"{host} ({answer.left_out})" for host, answer in sorted(recorded.items()) if answer.left_out]
+    known, unknown = [], []
+    if newest:
+        since = duration(observing[newest])
+        known = [f"In observe mode: {counted(len(observing), 'host')}, for {since} or longer ({newest})."]
+    if others:
+        unknown = [f"Not in observe mode, so nothing is known: {shortened(others)}. Set firewall_mode: observe."]
     return [
-        *(
-            [f"{counted(len(observing), 'host')} observe, for {duration(observing[newest])} or longer ({newest})."]
-            if newest
-            else []
-        ),
-        *(
-            [f"Not in observe mode (firewall_mode: observe), so nothing is known: {shortened(others)}."]
-            if others
-            else []
-        ),
+        *known,
+        *unknown,
         *([f"Packets that did not fit into the records of their host: {shortened(full)}."] if full else []),
         *([f"Records that were left out: {shortened(left)}."] if left else []),
         *(f"Nothing is known of {host}: {reason}." for host, reason in sorted(silent.items())),

@@ -96,6 +96,13 @@ def test_what_is_always_accepted_is_not_denied(plan: Plan) -> None:
     assert [str(ports) for item in found.denied for ports in item.ports] == ["112/ip", "547/tcp"]
 
 
+@pytest.mark.parametrize("peer", ["224.0.0.1", "::ffff:10.0.1.1", "127.0.0.1", "240.0.0.1"])
+def test_a_source_that_no_host_can_have_is_not_denied(plan: Plan, peer: str) -> None:
+    seen = [connection("in", peer, 8649), connection("in", "192.0.2.9", 8649)]
+    [item] = findings_of(plan, {"ctl": answer([], seen)}).denied
+    assert item.sources.addresses == ("192.0.2.9",)
+
+
 def test_what_the_plan_opens_for_nobody(plan: Plan) -> None:
     found = findings_of(
         plan,

@@ -91,6 +91,11 @@ def test_a_flow_that_another_one_covers_stays_if_the_other_one_goes() -> None:
     assert left_of(draft_of(flows, near="10.9.0.0/16", world="0.0.0.0/0"))[0] == {"small"}
 
 
+def test_a_flow_that_only_lacks_a_note_stays() -> None:
+    draft = draft_of({"seen": {"from": ["net"], "services": ["cac"]}}, {"cac": "8443/tcp"}, net="10.9.0.0/16")
+    assert without_objections(plan(), draft, TODAY) == (draft, [])
+
+
 def test_of_flows_that_cover_each_other_one_stays() -> None:
     flows = {"small": {"from": ["near"], "services": ["ssh"]}, "wide": {"from": ["world"], "services": ["ssh"]}}
     assert left_of(draft_of(flows, near="10.9.1.0/24", world="10.9.0.0/16")) == ({"wide"}, [])

@@ -79,7 +79,7 @@ def test_a_group_of_connections_reads_like_a_flow() -> None:
         "  slurm_compute to slurm_controller 8649/udp, 5 hosts, 15 packets, last 2 minutes ago; gmond (gmond.service) "
         "listens",
         "",
-        "1 host observe, for 2 hours or longer (head).",
+        "In observe mode: 1 host, for 2 hours or longer (head).",
         "",
         "Proposed entries of the port file:",
         "firewall_services:",
@@ -131,6 +131,18 @@ def test_half_of_a_group_stands_for_it_and_fewer_hosts_are_named() -> None:
     assert flows(few)[0][0] == ["hosts_c1"]
     addresses = ["10.0.1.11", "fd00::1:11", "10.0.1.12", "fd00::1:12"]
     assert entries(few)["firewall_endpoints"] == {"hosts_c1": {"cidrs": addresses}}
+
+
+def test_a_group_of_the_site_is_named_only_if_all_of_it_was_seen() -> None:
+    rack = {name: {**HOSTS[name], "groups": ["slurm_compute", "rack1"]} for name in ("c1", "c2")}
+    plan = plan_of(hosts={**HOSTS, **rack})
+    assert flows(report(plan, head=answer(port(443, *nodes(1)))))[0][0] == ["host_c1"]
+    assert flows(report(plan, head=answer(port(443, *nodes(1, 2)))))[0][0] == ["rack1"]
+
+
+def test_the_database_of_slurm_stays_in_the_cluster() -> None:
+    found = report(plan_of(), head=answer(port(3306, "10.0.1.2 1 1", "10.0.1.3 1 1")))
+    assert flows(found) == [(["slurm_login"], ["slurm_controller"], ["port_3306_tcp"], True)]
 
 
 def test_each_cluster_has_its_own_half() -> None:
@@ -231,8 +243,8 @@ def test_the_report_says_what_it_does_not_know() -> None:
         plan_of(), {name: recorded_of(said) for name, said in answers.items()}, {"c3": "it was not asked"}
     )
     assert lines(found)[3:] == [
-        "2 hosts observe, for 30 seconds or longer (c2).",
-        "Not in observe mode (firewall_mode: observe), so nothing is known: mon.",
+        "In observe mode: 2 hosts, for 30 seconds or longer (c2).",
+        "Not in observe mode, so nothing is known: mon. Set firewall_mode: observe.",
         "Packets that did not fit into the records of their host: head (8).",
         "Records that were left out: head (3).",
         "Nothing is known of c1: peers: got '10.0.0.256', expected addresses.",
