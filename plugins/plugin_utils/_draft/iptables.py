@@ -20,6 +20,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import (
     PortRange,
     common_ports,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.before_input import iptables_rules_before
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     ACCEPT,
     DROP,
@@ -70,7 +71,7 @@ def read_iptables(text: str, version: int, root: str = "INPUT", interfaces: Coll
 
     Raises ValueError if the text has no such chain.
     """
-    left: list[str] = []
+    left = list(iptables_rules_before(text))
     chains, policies = _chains(text, left)
     if root not in chains:
         raise ValueError(f"got no chain {root} in the table filter, expected the output of iptables-save")

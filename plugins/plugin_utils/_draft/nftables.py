@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLES
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, common_ports, without
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.before_input import nftables_rules_before
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import (
     ACCEPT,
     DROP,
@@ -62,7 +63,7 @@ def read_nftables(text: str, interfaces: Collection[str] = ()) -> Read:
         objects = json.loads(text)["nftables"]
     except (ValueError, KeyError, TypeError) as exc:
         raise ValueError("got no JSON of nftables, expected the output of nft -j list ruleset") from exc
-    reader = _Reader(objects, interfaces)
+    reader = _Reader(objects, interfaces, list(nftables_rules_before(objects, TABLES)))
     regions = [everything()]
     for table, chain in reader.bases():
         found = reader.accepted(table, chain)

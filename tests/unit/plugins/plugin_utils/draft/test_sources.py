@@ -10,6 +10,7 @@ from time import process_time
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.before_input import DROPS, TRANSLATES
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.sources import read_rules
 
 # As ufw 0.36 writes /etc/ufw/user.rules.
@@ -142,10 +143,60 @@ def test_our_own_tables_are_not_imported() -> None:
     assert accepts(text, "10.0.0.1", "tcp", 1)
 
 
-@pytest.mark.parametrize("text", ["", "table inet t {}", "{}", "{", '{"nftables": 1', "*nat\nCOMMIT\n"])
+@pytest.mark.parametrize("text", ["", "table inet t {}", "{}", "{", '{"nftables": 1'])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected the output of"):
         read_rules(text)
+
+
+def test_a_table_without_the_table_filter_is_refused() -> None:
+    with pytest.raises(ValueError, match="got rules of the table nat, raw alone, expected the table filter as well"):
+        read_rules("*nat\nCOMMIT\n*raw\nCOMMIT\n")
+
+
+DOCKER = """*raw
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -s 192.0.2.0/24 -j DROP
+-A PREROUTING -p tcp -m comment --comment "-j DROP" -j CT --notrack
+-A PREROUTING -m comment --comment "not closed
+COMMIT
+*nat
+:DOCKER - [0:0]
+-A OUTPUT -p tcp --dport 80 -j DNAT --to-destination 10.0.0.2
+[1:60] -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
+COMMIT
+"""
+
+
+def test_rules_that_drop_or_translate_before_the_filter_are_listed() -> None:
+    assert read_rules(DOCKER + saved("-A INPUT -p tcp --dport 22 -j ACCEPT")).left == [
+        f"*raw -A PREROUTING -s 192.0.2.0/24 -j DROP: {DROPS}",
+        f"*nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80: {TRANSLATES}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "chain,expr,effect",
+    [
+        ("pre", {"drop": None}, DROPS),
+        ("pre", {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["invalid", {"drop": None}]]}}}, DROPS),
+        ("called", {"dnat": {"addr": "10.0.0.2", "port": 80}}, TRANSLATES),
+        ("called", {"accept": None}, None),
+        ("unused", {"drop": None}, None),
+    ],
+)
+def test_rules_of_nftables_that_drop_or_translate_before_input_are_listed(
+    chain: str, expr: dict[str, Any], effect: str | None
+) -> None:
+    names = {"pre": {"hook": "prerouting", "prio": -300, "policy": "accept"}, "called": {}, "unused": {}}
+    table: dict[str, Any] = {"family": "ip", "table": "n"}
+    items: list[dict[str, Any]] = [{"chain": {**table, "name": name, **base}} for name, base in names.items()]
+    items.append({"rule": {**table, "chain": "pre", "expr": [{"jump": {"target": "called"}}]}})
+    items.append({"rule": {**table, "chain": chain, "expr": [expr]}})
+    text = json.loads(nft({"accept": None}))
+    text["nftables"] += items
+    assert [line.rpartition(": ")[2] for line in read_rules(json.dumps(text)).left] == ([effect] if effect else [])
 
 
 def test_rules_that_no_packet_of_interest_meets_are_no_problem() -> None:
