@@ -17,10 +17,16 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
     write_file,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of, narrowed
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import port_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import WRITERS, data_of, lines
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import (
+    EXPECTED,
+    WRITERS,
+    data_of,
+    differing_rows,
+    lines,
+)
 
 _QUESTION = ("from", "to", "to_port")
 
@@ -33,6 +39,7 @@ class ActionModule(ControllerAction):
         **{name: {"type": "str", "default": ""} for name in _QUESTION},
         "by": {"type": "str", "choices": ["class", "host"], "default": "class"},
         "files": {"type": "list", "elements": "path", "default": []},
+        "expected": {"type": "path", "default": ""},
     }
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -40,12 +47,36 @@ class ActionModule(ControllerAction):
         for path in options["files"]:
             if Path(path).suffix not in WRITERS:
                 raise invalid("matrix_files", path, f"a file that ends with {', '.join(WRITERS)}")
+        expected = _expected(options["expected"]) if options["expected"] else None
         matrix = _chosen(self.store(options["plan"]), options, task_vars["groups"])
         for path in options["files"]:
             write_file(path, WRITERS[Path(path).suffix](matrix), "matrix_files")
+        if expected is not None:
+            _compare(options["expected"], expected, matrix)
         text = list(map(shown, lines(matrix, with_outside=not options["from"])))
         self._display.display("\n".join(["", *text, ""]))
         return {"changed": False, "lines": text, **shown_data(data_of(matrix))}
+
+
+def _expected(path: str) -> str:
+    """Return the text of the file with the expected matrix. Raises PortFileError."""
+    if Path(path).suffix not in EXPECTED:
+        raise invalid("matrix_expected", path, f"a file that ends with {' or '.join(EXPECTED)}")
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+        raise PortFileError(f"Cannot read {path}: {reason}. Write it first: -e matrix_files={path}") from None
+
+
+def _compare(path: str, expected: str, matrix: Matrix) -> None:
+    """Raise PortFileError with the rows that differ, if the matrix is not the expected one."""
+    if rows := differing_rows(expected, WRITERS[Path(path).suffix](matrix)):
+        text = "\n".join(map(shown, rows))
+        advice = f"If the change is wanted, write the file again, and commit it: -e matrix_files={path}"
+        raise PortFileError(
+            f"The port file opens other connections than {path} (-) expects (+ is new):\n{text}\n{advice}"
+        )
 
 
 def _chosen(store: Store, options: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Matrix:

@@ -49,6 +49,12 @@ options:
     type: list
     elements: path
     default: []
+  expected:
+    description:
+      - A CSV or Markdown file on the controller, as O(files) writes it. If the matrix differs from it, the task fails
+        and shows the rows that are new and those that are gone. A file of O(files) is written all the same.
+    type: path
+    default: ""
 seealso:
   - module: hpc.ports.plan_info
   - module: hpc.ports.explain_info

@@ -10,10 +10,9 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import MANAGEMENT_FLOW
 from ansible_collections.hpc.ports.plugins.plugin_utils._audit.answers import Answer
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import Draft, entries_text
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import recompiled
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS, with_entries
 
@@ -41,5 +40,5 @@ def with_endpoints(plan: Plan, endpoints: dict[str, Any]) -> Plan:
 
 def text_of(draft: Draft, endpoints: dict[str, Any]) -> str:
     """Return a draft with these endpoints as YAML; they are needed even if the draft has no flow."""
-    alone = yaml.safe_dump({"firewall_endpoints": endpoints}, sort_keys=False, width=120) if endpoints else ""
+    alone = entries_text({"firewall_endpoints": endpoints}) if endpoints else ""
     return replace(draft, endpoints={**endpoints, **draft.endpoints}).text() or alone

@@ -24,6 +24,7 @@ with suppress(ImportError):  # `missing_library` reports a missing netaddr
 
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 64
+_MOVE = "# Move these entries into those of group_vars/all: of two files with firewall_flows, Ansible takes only the last.\n"
 # A range of more ports stays whole, unless a service is at least half of it.
 _SHORT = {"tcp": 100, "udp": 100}
 _ANYWHERE = {("0.0.0.0/0",): "anywhere_ipv4", ("::/0",): "anywhere_ipv6", ("0.0.0.0/0", "::/0"): "anywhere_but"}
@@ -67,9 +68,7 @@ class Draft:
         entries["firewall_flows"] = {**{name: {"enabled": True} for name in self.enabled}, **self.flows}
         if not entries["firewall_flows"]:
             return ""
-        # Names from Ansible carry their origin, which YAML cannot write.
-        plain = json.loads(json.dumps({key: value for key, value in entries.items() if value}))
-        return yaml.safe_dump(plain, sort_keys=False, width=120)
+        return entries_text({key: value for key, value in entries.items() if value})
 
     def _services(self, ports: list[PortRange], preferred: str = "") -> list[str]:
         """Return services that have exactly these ports together: existing ones, and one new one for the rest.
@@ -191,6 +190,13 @@ def _networks(sources: IPSet) -> dict[str, list[str]]:
     if missing and len(missing) + len(around) < len(cidrs):
         return {"cidrs": list(map(str, around)), "except": missing}
     return {"cidrs": cidrs}
+
+
+def entries_text(entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return entries of a port file as YAML, with a comment that says where to put them."""
+    # Names from Ansible carry their origin, which YAML cannot write.
+    plain = json.loads(json.dumps(entries))
+    return _MOVE + yaml.safe_dump(plain, sort_keys=False, width=120)
 
 
 def drafted(catalogue: Catalogue, regions: Iterable[Region], targets: list[str], prefix: str = "imported") -> Draft:

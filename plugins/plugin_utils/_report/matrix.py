@@ -178,3 +178,12 @@ def _html(matrix: Matrix) -> str:
 
 # What writes a file, by the end of its name.
 WRITERS: Mapping[str, Callable[[Matrix], str]] = {".json": _json, ".csv": _csv, ".md": _markdown, ".html": _html}
+# Files that a site can keep as the expected matrix: a line is an opening.
+EXPECTED = (".csv", ".md")
+
+
+def differing_rows(expected: str, present: str) -> list[str]:
+    """Return the lines of two files that only one has, with `-` before the expected and `+` before the present ones."""
+    old, new = expected.splitlines(), present.splitlines()
+    gone, added = set(old).difference(new), set(new).difference(old)
+    return [f"- {line}" for line in old if line in gone] + [f"+ {line}" for line in new if line in added]
