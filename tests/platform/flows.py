@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible_collections.hpc.ports.tests.platform.uses import USES, Use
 from ansible_collections.hpc.ports.tests.support.hosts import ROOT
+from ansible_collections.hpc.ports.tests.support.port_reference import areas, ports_of, side
 
 PAGE = ROOT / "docs" / "flows.md"
 SHIPPED = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
@@ -84,14 +85,14 @@ COVERED_BY = {"slurm_srun_controller": "cluster_user_traffic_controller"}
 _HEAD = """\
 # What each flow is for
 
-This page lists every flow of the shipped port file, and what stops working without it. The scenario `platform`
-(`dev/test flows`) writes the page. It runs the real software, with each daemon on a host of its own and restricted
-egress on every managed host, turns flows off, and tries at most three uses of each flow. Several flows are off at the
-same time, but no tried use needs two. *Stand-in* means that Debian has no package of the software, so a listener
-takes its place. *Not exercised* means that no use was tried, and why.
+This page lists every flow of the shipped port file, and what stops working without it. [ports.md](ports.md) finds a
+flow by its port, [groups](groups/README.md) by its hosts.
 
-| flow | from → to | services | without it |
-| --- | --- | --- | --- |
+The scenario `platform` (`dev/test flows`) writes the page. It runs the real software, with each daemon on a host of its
+own and restricted egress on every managed host, turns flows off, and tries at most three uses of each flow. Several
+flows are off at the same time, but no tried use needs two. *Stand-in* means that Debian has no package of the software,
+so a listener takes its place. *Not exercised* means that no use was tried, and why. The first lines of the [port
+file](../plugins/plugin_utils/_port_file/port_file.yml) say what the references are.
 """
 
 
@@ -174,21 +175,36 @@ def site_without(*flows: str) -> dict[str, Any]:
 
 def page(failed: Mapping[str, list[str]]) -> str:
     """Return the page: `failed` are the names of the uses that failed without a flow, by flow."""
-    port_file = shipped_port_file()
-    lines = [
-        _row(name, flow, port_file["firewall_services"], failed) for name, flow in port_file["firewall_flows"].items()
+    lines, area = [_HEAD], ""
+    for name, flow in shipped_port_file()["firewall_flows"].items():
+        if areas()[name] != area:
+            area = areas()[name]
+            lines.append(f"\n## {area}\n")
+        lines.append(_section(name, flow, failed.get(name, [])))
+    return "".join(lines)
+
+
+def _section(name: str, flow: Mapping[str, Any], failed: Sequence[str]) -> str:
+    facts = [
+        f"{side(flow, 'from')} → {side(flow, 'to')}{', same cluster' if flow.get('within_cluster') else ''}",
+        ports_of(flow),
+        f"[{flow['need'].capitalize()}](port-file.md#which-flows-are-on)",
+        _effect(name, failed),
+        *([f"Note: {flow['note']}"] if "note" in flow else []),
+        f"Reference: {'; '.join(flow['reference'])}",
     ]
-    return _HEAD + "".join(lines)
+    lines = "".join(f"- {fact}\n" for fact in facts)
+    return f"\n### {name}\n\n{flow['title']}.\n\n{lines}"
 
 
-def _row(name: str, flow: Mapping[str, Any], services: Mapping[str, Any], failed: Mapping[str, list[str]]) -> str:
-    ways = f"{', '.join(flow['from'])} → {', '.join(flow['to'])}"
-    ports = "; ".join(f"{service} {', '.join(services[service]['ports'])}" for service in flow["services"])
-    lost = [f"{USES[use].purpose}{' *(stand-in)*' if USES[use].is_stood_in else ''}" for use in failed.get(name, [])]
-    effect = f"Fails: {'; '.join(lost)}." if lost else f"Not exercised. {NOT_EXERCISED.get(name, 'Nothing failed.')}"
+def _effect(name: str, failed: Sequence[str]) -> str:
+    lost = [f"{USES[use].purpose}{' *(stand-in)*' if USES[use].is_stood_in else ''}" for use in failed]
+    if not lost:
+        return f"Not exercised: {NOT_EXERCISED.get(name, 'Nothing failed.')}"
+    effect = f"Fails without it: {'; '.join(lost)}."
     if name in COVERED_BY:
         effect += f" This shows only if `{COVERED_BY[name]}` is off as well, because it opens the same ports."
-    return f"| `{name}`: {flow['title']} | {ways} | {ports} | {effect} |\n"
+    return effect
 
 
 def written(folder: Path, text: str) -> None:
