@@ -24,7 +24,9 @@ with suppress(ImportError):  # `missing_library` reports a missing netaddr
 
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME = 64
-_MOVE = "# Move these entries into those of group_vars/all: of two files with firewall_flows, Ansible takes only the last.\n"
+_WHERE = (
+    "# Add these entries to those of group_vars/all: of two files with firewall_flows, Ansible takes the last one.\n"
+)
 # A range of more ports stays whole, unless a service is at least half of it.
 _SHORT = {"tcp": 100, "udp": 100}
 _ANYWHERE = {("0.0.0.0/0",): "anywhere_ipv4", ("::/0",): "anywhere_ipv6", ("0.0.0.0/0", "::/0"): "anywhere_but"}
@@ -196,7 +198,7 @@ def entries_text(entries: Mapping[str, Mapping[str, Any]]) -> str:
     """Return entries of a port file as YAML, with a comment that says where to put them."""
     # Names from Ansible carry their origin, which YAML cannot write.
     plain = json.loads(json.dumps(entries))
-    return _MOVE + yaml.safe_dump(plain, sort_keys=False, width=120)
+    return _WHERE + yaml.safe_dump(plain, sort_keys=False, width=120)
 
 
 def drafted(catalogue: Catalogue, regions: Iterable[Region], targets: list[str], prefix: str = "imported") -> Draft:

@@ -82,7 +82,7 @@ def test_a_group_of_connections_reads_like_a_flow() -> None:
         "In observe mode: 1 host, for 2 hours or longer (head).",
         "",
         "Proposed entries of the port file:",
-        "# Move these entries into those of group_vars/all: of two files with firewall_flows, Ansible takes only the last.",
+        "# Add these entries to those of group_vars/all: of two files with firewall_flows, Ansible takes the last one.",
         "firewall_services:",
         "  gmond:",
         "    ports:",
