@@ -88,11 +88,12 @@ _HEAD = """\
 This page lists every flow of the shipped port file, and what stops working without it. [ports.md](ports.md) finds a
 flow by its port, [groups](groups/README.md) by its hosts.
 
-The scenario `platform` (`dev/test flows`) writes the page. It runs the real software, with each daemon on a host of its
-own and restricted egress on every managed host, turns flows off, and tries at most three uses of each flow. Several
-flows are off at the same time, but no tried use needs two. *Stand-in* means that Debian has no package of the software,
-so a listener takes its place. *Not exercised* means that no use was tried, and why. The first lines of the [port
-file](../plugins/plugin_utils/_port_file/port_file.yml) say what the references are.
+A [test](https://github.com/hpc-ports/hpc.ports/tree/main/extensions/molecule#the-real-daemons) writes the page. It runs
+the real software, with each daemon on a host of its own and restricted egress on every managed host, turns flows off,
+and tries at most three uses of each flow. Several flows are off at the same time, but no tried use needs two.
+*Stand-in* means that Debian has no package of the software, so a listener takes its place. *Not exercised* means that
+no use was tried, and why. The first lines of the [port file](../plugins/plugin_utils/_port_file/port_file.yml) say what
+the references are.
 """
 
 

@@ -17,6 +17,8 @@ IGNORED = {"output", "node_modules"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+# Pages that the tarball has link to files that it lacks by the address of the repository.
+REPOSITORY = re.compile(r"^https://github\.com/hpc-ports/hpc\.ports/(?:blob|tree)/main/")
 
 
 def markdown_files() -> list[Path]:
@@ -34,13 +36,17 @@ def anchors(page: Path) -> set[str]:
 
 
 def broken_links(page: Path) -> list[str]:
-    """Return the relative links of a page whose file or anchor does not exist."""
+    """Return the links of a page to files or anchors of the repository that do not exist."""
     broken = []
     for link in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
-        if "://" in link or link.startswith("mailto:"):
-            continue
         path, _hash, anchor = link.partition("#")
-        target = (page.parent / path).resolve() if path else page
+        if own := REPOSITORY.match(path):
+            target = ROOT / path[own.end() :]
+        elif "://" in link or link.startswith("mailto:"):
+            continue
+        else:
+            target = (page.parent / path).resolve() if path else page
+        target = target / "README.md" if anchor and target.is_dir() else target
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     return broken
@@ -53,12 +59,14 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
+    here = "https://github.com/hpc-ports/hpc.ports"
     page.write_text(
         "# A heading, `quoted`\n[good](#a-heading-quoted) [good](page.md) [bad](#other) [bad](other.md)\n"
+        f"[good]({here}/issues) [good]({here}/tree/main/docs#requirements) [bad]({here}/blob/main/docs/other.md)\n"
         "```\n[code](other.md)\n```\n",
         encoding="utf-8",
     )
-    assert broken_links(page) == ["#other", "other.md"]
+    assert broken_links(page) == ["#other", "other.md", f"{here}/blob/main/docs/other.md"]
 
 
 def test_the_manual_lists_all_its_pages() -> None:
