@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -80,6 +81,32 @@ def test_the_manual_lists_the_codes_of_diagnoses_with_their_meanings() -> None:
     page = (ROOT / "docs" / "verifying.md").read_text(encoding="utf-8")
     table = page.partition("| code | meaning | message |")[2].partition("\n\n")[0]
     assert dict(re.findall(r"^\| `(\w+)` \| (.+?) \| ", table, re.MULTILINE)) == CODES
+
+
+OPEN = [
+    {"source": "stranger", "target": "n1", "port": 22, "services": ["ssh"], "from_outside": True},
+    {"source": "stranger", "target": "n1", "port": 22, "services": ["ssh"], "from_outside": True},
+    {"source": "n2", "target": "n1", "port": 22, "services": ["ssh"], "from_outside": False},
+    {"source": "ctl", "target": "db", "port": 3306, "services": ["slurm_sql"], "from_outside": False},
+]
+NOT_RIGHT = [{"diagnosis": None}, {"diagnosis": {"code": "other_table", "text": "ufw drops it"}}]
+FACT = {"open": OPEN, "not_right": NOT_RIGHT, "summary": {"not_running_policy": ["n2"]}}
+
+
+@pytest.mark.slow
+def test_ansible_alone_answers_the_questions_of_the_manual_to_the_report(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "verifying.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r'msg: "{{ (hpc_ports_verify.*) }}"', page)
+    table = re.findall(r"^\| .*\? \| `(hpc_ports_verify.*)` \|$", page, re.MULTILINE)
+    asked = {str(number): f"{{{{ {text} }}}}" for number, text in enumerate([example, *table])}
+    asked = {number: text.replace("\\|", "|") for number, text in asked.items()}
+    task = {"name": "Answer", "ansible.builtin.copy": {"dest": str(tmp_path / "answers"), "content": asked}}
+    play = {"name": "Ask", "hosts": "localhost", "gather_facts": False, "tasks": [task]}
+    (tmp_path / "ask.yml").write_text(json.dumps([{**play, "vars": {"hpc_ports_verify": FACT}}]), encoding="utf-8")
+    done = played(str(tmp_path / "ask.yml"))
+    assert done.code == 0, done.line
+    answers = json.loads((tmp_path / "answers").read_text(encoding="utf-8"))
+    assert [*answers.values()] == [["n1"], ["ctl"], ["n2"], ["ufw drops it"], 2]
 
 
 @pytest.mark.slow
