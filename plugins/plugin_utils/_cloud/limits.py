@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many rules a cloud takes: its usual quota, which can be raised, and the number that it never exceeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+
+# The number of rules by the name of a group and the direction. With the direction `both`, they count together, and an
+# empty name is the whole project.
+Counts = dict[tuple[str, str], int]
+_FEWER = "Open fewer, wider ranges of ports, or networks instead of single hosts."
+
+
+class Limit(NamedTuple):
+    """A quota, what it is called, and the greatest number that the cloud grants, 0 if it has none."""
+
+    quota: int
+    name: str
+    most: int = 0
+
+
+LIMITS = {"aws": Limit(60, "Inbound or outbound rules per security group", 1000)}
+
+
+def checked(cloud: str, counts: Mapping[tuple[str, str], int]) -> list[str]:
+    """Return warnings about quotas that do not suffice. Raise PortFileError for more rules than a cloud ever takes."""
+    limit = LIMITS[cloud]
+    for place, count in counts.items():
+        if limit.most and count > limit.most:
+            raise PortFileError(f"{_count_text(place, count)}, and {cloud} takes at most {limit.most}. {_FEWER}")
+    return [
+        f"{_count_text(place, count)}. The usual quota of {cloud} is {limit.quota} ({limit.name}). Have it raised before "
+        f"you apply them. {_FEWER}"
+        for place, count in counts.items()
+        if count > limit.quota
+    ]
+
+
+def _count_text(place: tuple[str, str], count: int) -> str:
+    name, direction = place
+    rules = f"{count} rules" if direction == "both" else f"{count} rules {direction}"
+    return f"The group {name} has {rules}" if name else f"All groups together have {rules}"

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of groups that every cloud accepts, and texts for descriptions.
+
+The strictest rules are those of GCP and Kubernetes: up to 63 small letters, digits and hyphens, first a letter, last no
+hyphen. What is written adds up to ten characters, such as `-out-64000`. AWS keeps names that begin with `sg-`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
+
+LONGEST = 50
+_PREFIX = re.compile(r"[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?", re.ASCII)
+_UNSAFE = re.compile(r"[^a-z0-9]+", re.ASCII)
+_LONGEST_TEXT = 200
+
+
+def checked_prefix(prefix: str) -> str:
+    """Return the prefix of all names. Raise PortFileError if a cloud would refuse it."""
+    if not _PREFIX.fullmatch(prefix) or prefix == "sg" or prefix.startswith("sg-"):
+        expected = "up to 16 small letters, digits and hyphens, first a letter, last no hyphen, and no 'sg-' in front"
+        raise invalid("cloud_prefix", prefix, expected)
+    return prefix
+
+
+def group_names(prefix: str, titles: Sequence[str], hosts: Sequence[str]) -> list[str]:
+    """Return a name for each class. Equal names get the first host of the class, because numbers could change."""
+    plain = [f"{prefix}-{_safe(title)}" for title in titles]
+    full = [
+        name if number == 1 else f"{name}-{_safe(host)}" for name, number, host in zip(plain, _counts(plain), hosts)
+    ]
+    short = [_short(name, [name, host]) for name, host in zip(full, hosts)]
+    return [
+        name if number == 1 else _cut(name, [name, host]) for name, number, host in zip(short, _counts(short), hosts)
+    ]
+
+
+def description(flows: Iterable[str]) -> str:
+    """Return the description of a rule: its flows, in characters that every cloud accepts."""
+    names = ", ".join(flows)
+    return names if len(names) <= _LONGEST_TEXT else f"{names[: _LONGEST_TEXT - 3]}..."
+
+
+def _counts(names: Sequence[str]) -> list[int]:
+    count = Counter(names)
+    return [count[name] for name in names]
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub("-", text.lower()).strip("-") or "hosts"
+
+
+def _short(name: str, whole: list[str]) -> str:
+    return name if len(name) <= LONGEST else _cut(name, whole)
+
+
+def _cut(name: str, whole: list[str]) -> str:
+    """Return the beginning of a name with a digest of the whole."""
+    return f"{name[: LONGEST - 9].rstrip('-')}-{digest(whole)[:8]}"
