@@ -16,6 +16,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
     plan_arguments,
     write_file,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.inventory_sources import source_names
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of, narrowed
@@ -25,6 +26,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import (
     WRITERS,
     data_of,
     differing_rows,
+    file_text,
     lines,
 )
 
@@ -50,7 +52,7 @@ class ActionModule(ControllerAction):
         expected = _expected(options["expected"]) if options["expected"] else None
         matrix = _chosen(self.store(options["plan"]), options, task_vars["groups"])
         for path in options["files"]:
-            write_file(path, WRITERS[Path(path).suffix](matrix), "matrix_files")
+            write_file(path, file_text(path, matrix, source_names(task_vars)), "matrix_files")
         if expected is not None:
             _compare(options["expected"], expected, matrix)
         text = list(map(shown, lines(matrix, with_outside=not options["from"])))

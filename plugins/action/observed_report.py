@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
     plan_arguments,
     write_file,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.inventory_sources import source_names
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
 
 
@@ -42,7 +43,7 @@ class ActionModule(ControllerAction):
                 recorded[host] = recorded_of(answered(task_vars["hostvars"].raw_get(host).get(options["observed"])))
             except ValueError as exc:
                 silent[host] = str(exc)
-        report = report_of(plan, recorded, silent)
+        report = report_of(plan, recorded, silent)._replace(inventory=source_names(task_vars))
         for path in options["files"]:
             write_file(path, WRITERS[Path(path).suffix](report), "observed_files")
         if options["draft"]:

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.inventory_sources import source_names
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
@@ -63,7 +64,7 @@ class ActionModule(ControllerAction):
             left_out(set(options["all_hosts"]) - set(verify_run.options.hosts), variables_of),
             bool(verify_run.from_containers),
         )
-        data = as_data(findings, run)
+        data = as_data(findings, run, source_names(task_vars))
         self._display.display("\n".join(map(shown, report(findings))))
         for name, text_of in (("report", _json), ("junit", junit), ("page", page)):
             if options[name]:

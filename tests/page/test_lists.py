@@ -15,6 +15,7 @@ from ansible_collections.hpc.ports.tests.page.conftest import Show
 HOSTILE = "<img src=x onerror=alert(1)>"
 MATRIX = {
     "format": 1,
+    "inventory": ["inventories/site", HOSTILE],
     "classes": {"login": {"hosts": ["l1", "l2"], "managed": True}, "desk": {"hosts": [HOSTILE], "managed": False}},
     "openings": [
         {"from": "desk", "to": "login", "flow": "ssh", "services": ["ssh"], "ports": ["22/tcp"]},
@@ -34,6 +35,7 @@ MATRIX = {
 NOBODY = {"hosts": [], "groups": [], "rest": [], "endpoints": [], "addresses": []}
 OBSERVED = {
     "format": 1,
+    "inventory": ["inventories/site"],
     "seen": [
         {
             "from": {**NOBODY, "hosts": ["c1", "c2"], "groups": ["slurm_compute"]},
@@ -79,6 +81,7 @@ def rows(shown: Any, table: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("shown", [("matrix", MATRIX)], indirect=True)
 def test_the_matrix_says_who_reaches_whom(shown: Any) -> None:
+    assert shown.page.get_by_role("banner").locator("#inventory").inner_text() == f"inventories/site, {HOSTILE}"
     assert rows(shown, "outside") == [["login", "443/tcp", "web", "web", "users", "10.9.0.0/16"]]
     assert [row[:4] for row in rows(shown, "openings")] == [
         ["desk", "login", "22/tcp", "ssh"],
@@ -95,6 +98,7 @@ def test_the_matrix_says_who_reaches_whom(shown: Any) -> None:
 
 @pytest.mark.parametrize("shown", [("observed", OBSERVED)], indirect=True)
 def test_the_report_of_observe_mode_says_what_no_flow_allows(shown: Any) -> None:
+    assert shown.page.get_by_role("banner").locator("#inventory").inner_text() == "inventories/site"
     assert rows(shown, "seen") == [
         ["slurm_compute", "slurm_controller", "8649/udp", "2", "12,300", "2 min ago", "gmond"],
         ["192.0.2.7", "l1", "40000-40010/tcp", "0", "1", "1 d ago", HOSTILE],

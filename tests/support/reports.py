@@ -34,6 +34,7 @@ FLOWS = {
         "within_cluster": within,
         "reference": reference,
         "note": "",
+        "is_on": name != "postgres_admin",
     }
     for name, title, sources, targets, services, need, within, reference in (
         (
@@ -85,6 +86,16 @@ FLOWS = {
             "recommended",
             False,
             ["E-HPC: Monitoring"],
+        ),
+        (
+            "postgres_admin",
+            "Administrators read the database",
+            ["admin_networks"],
+            ["slurm_controller"],
+            ["postgresql"],
+            "optional",
+            False,
+            ["E-HPC: Slurm"],
         ),
     )
 }
@@ -191,15 +202,35 @@ def whole(
     return {
         "format": 2,
         "made": "2026-11-22T08:00:00Z",
+        "inventory": ["inventories/site", "more/hosts.yml"],
         "mode": mode,
         "summary": summary,
         "hosts": hosts,
         "classes": classes,
         "services": SERVICES,
         "flows": FLOWS,
+        "outside": [opening for name, members in classes.items() for opening in _outside(name, hosts[members[0]])],
         "cells": cells,
         "not_tested": list(not_tested),
     }
+
+
+def _outside(name: str, properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what is open to outside on hosts of a class: ssh on all that are managed, the metrics of Slurm's hosts."""
+    openings = (
+        ("admin_ssh", "ssh", "22/tcp", properties["managed"], ["198.51.100.0/24", "2001:db8:9::/48"]),
+        ("monitoring", "prometheus", "9090/tcp", "slurm_login" in properties["roles"], ["203.0.113.0/28"]),
+    )
+    for flow, service, port, is_open, networks in openings:
+        if is_open:
+            yield {
+                "to": name,
+                "flow": flow,
+                "services": [service],
+                "ports": [port],
+                "endpoints": FLOWS[flow]["from"],
+                "networks": networks,
+            }
 
 
 # ---- a small site

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
@@ -35,6 +35,7 @@ class Report(NamedTuple):
     """What hosts recorded and no flow allows, the proposed entries as YAML, and what is to be said about the hosts.
 
     `left_out` are flows that are not proposed because of lint, `allowed` is how many records the port file allows now.
+    `inventory` are the sources of the inventory, which the page names.
     """
 
     seen: list[Seen]
@@ -42,6 +43,7 @@ class Report(NamedTuple):
     left_out: list[str]
     allowed: int
     notes: list[str]
+    inventory: Sequence[str] = ()
 
 
 def report_of(plan: Plan, recorded: Mapping[str, Recorded], silent: Mapping[str, str]) -> Report:
@@ -133,7 +135,8 @@ def _html(report: Report) -> str:
     data = shown_data({**data_of(report), "draft": ""})
     rows = [{"from": side_text(item.sources), "to": side_text(item.targets)} for item in report.seen]
     texts = "\n".join(map(shown, report.draft.splitlines()))
-    return page_of("observed", {**data, "titles": shown_data(rows), "draft": texts})
+    inventory = shown_data(list(report.inventory))
+    return page_of("observed", {**data, "titles": shown_data(rows), "draft": texts, "inventory": inventory})
 
 
 # What writes a file, by the end of its name.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,6 +73,17 @@ def matrix_of(plan: Plan) -> Matrix:
         [opening for target in targets for opening in search.outside(target)],
         [opening for source in targets for opening in search.outward(source)],
     )
+
+
+def outside_of(plan: Plan, classes: Mapping[str, Sequence[str]]) -> list[OutsideOpening]:
+    """Return what is open to networks outside the inventory on classes of hosts, which are given by name."""
+    search = _Search(Connections(plan, sorted(plan.inventory.hosts)))
+    targets = [
+        HostClass(name, tuple(hosts), plan.hosts[hosts[0]], (), frozenset())
+        for name, hosts in classes.items()
+        if hosts[0] in plan.hosts
+    ]
+    return [opening for target in targets for opening in search.outside(target)]
 
 
 def by_host(matrix: Matrix) -> Matrix:

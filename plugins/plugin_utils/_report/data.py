@@ -11,6 +11,8 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import OPEN
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import port_texts
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import outside_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import outside_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Findings, not_tested, summary
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.cells import Run
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
@@ -19,13 +21,14 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.verdicts impor
 FORMAT = 2
 
 
-def as_data(findings: Findings, run: Run) -> Report:
-    """Return everything: see the schema."""
+def as_data(findings: Findings, run: Run, inventory: Sequence[str] = ()) -> Report:
+    """Return everything: see the schema. `inventory` are the names of the sources of the inventory."""
     catalogue = run.plan.catalogue
     class_of = {host: name for name, hosts in findings.classes.items() for host in hosts}
     return {
         "format": FORMAT,
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "inventory": list(inventory),
         "mode": "passive" if run.results.passive else "active",
         "summary": summary(findings),
         "hosts": {host: run.host(host, name) for host, name in sorted(class_of.items())},
@@ -44,9 +47,11 @@ def as_data(findings: Findings, run: Run) -> Report:
                 "within_cluster": flow.within_cluster,
                 "reference": list(flow.reference),
                 "note": flow.note,
+                "is_on": name in run.plan.flows_on,
             }
             for name, flow in catalogue.flows.items()
         },
+        "outside": list(map(outside_data, outside_of(run.plan, findings.classes))),
         "cells": [run.cell(verdict) for verdict in findings.verdicts if verdict.verdict != UNPROVEN],
         "not_tested": [
             {"source": skip.source, "target": skip.target, "connections": skip.connections, "reason": skip.reason}

@@ -10,12 +10,14 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, Opening, OutsideOpening
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import OutsideData
 
 FORMAT = 1
 OUTSIDE = "outside"
@@ -37,20 +39,24 @@ def data_of(matrix: Matrix) -> dict[str, Any]:
         "openings": [
             {"from": opening.source.name, "to": opening.target.name, **_what(opening)} for opening in matrix.openings
         ],
-        "outside": [
-            {
-                "to": opening.target.name,
-                **_what(opening),
-                "endpoints": list(opening.endpoints),
-                "networks": list(opening.networks),
-            }
-            for opening in matrix.outside
-        ],
+        "outside": [outside_data(opening) for opening in matrix.outside],
     }
 
 
-def _what(opening: Any) -> dict[str, Any]:
+def _what(opening: Opening) -> dict[str, Any]:
     return {"flow": opening.flow, "services": list(opening.services), "ports": list(map(str, opening.ports))}
+
+
+def outside_data(opening: OutsideOpening) -> OutsideData:
+    """Return plain data of what is open to networks outside the inventory."""
+    return {
+        "to": opening.target.name,
+        "flow": opening.flow,
+        "services": list(opening.services),
+        "ports": list(map(str, opening.ports)),
+        "endpoints": list(opening.endpoints),
+        "networks": list(opening.networks),
+    }
 
 
 # ---- the screen
@@ -172,12 +178,20 @@ def _cell(text: str) -> str:
     return shown(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
-def _html(matrix: Matrix) -> str:
-    return page_of("matrix", shown_data(data_of(matrix)))
+def _html(matrix: Matrix, inventory: Sequence[str] = ()) -> str:
+    return page_of("matrix", shown_data({**data_of(matrix), "inventory": list(inventory)}))
 
 
 # What writes a file, by the end of its name.
 WRITERS: Mapping[str, Callable[[Matrix], str]] = {".json": _json, ".csv": _csv, ".md": _markdown, ".html": _html}
+
+
+def file_text(path: str, matrix: Matrix, inventory: Sequence[str]) -> str:
+    """Return the text of a file. Only the page names the inventory: CI compares the other files."""
+    suffix = Path(path).suffix
+    return _html(matrix, inventory) if suffix == ".html" else WRITERS[suffix](matrix)
+
+
 # Files that a site can keep as the expected matrix: a line is an opening.
 EXPECTED = (".csv", ".md")
 

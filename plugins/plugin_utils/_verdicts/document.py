@@ -80,8 +80,20 @@ FlowData = TypedDict(
         "within_cluster": bool,
         "reference": list[str],
         "note": str,
+        "is_on": bool,
     },
 )
+
+
+class OutsideData(TypedDict):
+    """Ports of a class of hosts that a flow opens to networks outside the inventory."""
+
+    to: str
+    flow: str
+    services: list[str]
+    ports: list[str]
+    endpoints: list[str]
+    networks: list[str]
 
 
 class Summary(TypedDict):
@@ -114,11 +126,13 @@ class Report(TypedDict):
 
     format: int
     made: str
+    inventory: list[str]
     mode: str
     summary: Summary
     hosts: dict[str, HostData]
     classes: dict[str, list[str]]
     services: dict[str, ServiceData]
     flows: dict[str, FlowData]
+    outside: list[OutsideData]
     cells: list[Cell]
     not_tested: list[NotTested]

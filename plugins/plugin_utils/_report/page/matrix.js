@@ -71,6 +71,7 @@ fill(byId("outside"), ["To", "Ports", "Services", "Flow", "Endpoints", "Networks
 fill(byId("classes"), ["Class", "Firewall", "Hosts"], Object.entries(data.classes).map(([name, entry]) => [
   name, entry.managed ? "managed" : "not managed", entry.hosts.join(", "),
 ]));
+byId("inventory").textContent = data.inventory.join(", ");
 byId("made").textContent = `${Object.keys(data.classes).length} classes of hosts`;
 byId("filters").addEventListener("input", show);
 byId("filters").addEventListener("reset", () => setTimeout(show));

@@ -69,6 +69,7 @@ function show() {
 list("notes", [...data.notes, `The port file allows ${data.allowed} older records by now.`]);
 list("left", data.left_out);
 byId("left-part").hidden = !data.left_out.length;
+byId("inventory").textContent = data.inventory.join(", ");
 byId("draft").textContent = data.draft || "Nothing is to be allowed.";
 byId("filters").addEventListener("input", show);
 byId("filters").addEventListener("reset", () => setTimeout(show));

@@ -480,6 +480,7 @@ function showFound() {
 
 function showSummary() {
   const {summary, mode} = packed;
+  byId("inventory").textContent = packed.inventory.join(", ");
   byId("made").textContent = `${packed.made.replace("T", " ").replace("Z", " UTC")}, mode ${mode}`;
   const figure = (kind, sign, word, show) => make("button", {type: "button", class: kind, onclick: show},
     make("strong", {}, `${sign} ${number.format(summary[word.replace(" ", "_")])}`), make("span", {}, word));

@@ -74,6 +74,7 @@ def test_the_draft_empties_the_next_report(tmp_path: Path) -> None:
     assert "Nothing is known of login1: ports: got 'x', expected a list." in done.line
     assert json.loads(data.read_text(encoding="utf-8"))["seen"][0]["to"]["groups"] == ["slurm_controller"]
     assert "seen_powerd" in page.read_text(encoding="utf-8")
+    assert str(tmp_path) in page.read_text(encoding="utf-8").split('"inventory":')[1]
     facts = {"said": said, "draft": "", "files": [str(data)]}
     again = run(tmp_path, tmp_path / "play.yml", "-e", f"@{tmp_path / 'draft.yml'}", "-e", json.dumps(facts))
     assert again.code == 0, again.line

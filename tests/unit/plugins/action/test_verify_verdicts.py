@@ -182,6 +182,7 @@ def test_containers_are_sources_of_their_own(tmp_path: Path) -> None:
     code, output = run(tmp_path, results={**RIGHT, "stranger": stranger}, inventory=WITH_CONTAINERS, query=TO_CTL1)
     assert code == 0, output
     assert "From containers: 2." in output
+    assert report(tmp_path)["inventory"] == [str(tmp_path / "hosts.yml")]
     cells = {(cell["source"], cell["port"]): cell["verdict"] for cell in report(tmp_path)["cells"]}
     name = "stranger (container 172.17.0.2)"
     assert cells == {(source, port): "right" for source in ("stranger", name) for port in (443, 5432)}

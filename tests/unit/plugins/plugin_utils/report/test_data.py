@@ -21,6 +21,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks
     VerifyRun,
     new_run,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.junit import junit
@@ -110,12 +111,12 @@ def reported(run: VerifyRun, outcomes: dict[tuple[str, str, str], str] | None = 
     return found
 
 
-def data_of(run: VerifyRun, said: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    about, verdicts = run_of(PLAN, run, said)
+def data_of(run: VerifyRun, said: dict[str, dict[str, Any]], plan: Plan = PLAN) -> dict[str, Any]:
+    about, verdicts = run_of(plan, run, said)
     expected = run.expected
     diagnoses = {item.expectation: found for item in verdicts for found in [about.diagnosis(item)] if found}
     found = Findings(verdicts, expected.skipped, expected.unmanaged, expected.classes, about.compared, diagnoses)
-    return as_data(found, about)
+    return as_data(found, about, ["inventories/site"])
 
 
 def check(data: dict[str, Any]) -> None:
@@ -169,7 +170,38 @@ def test_hosts_services_and_flows_are_described() -> None:
         "within_cluster": False,
         "reference": ["Ports: Portal"],
         "note": "",
+        "is_on": True,
     }
+    assert data["inventory"] == ["inventories/site"]
+
+
+def test_what_is_open_to_networks_outside_is_said_of_the_classes_that_took_part() -> None:
+    ssh = {"flow": "management_ssh", "services": ["ssh"], "ports": ["22/tcp"], "endpoints": ["controllers"]}
+    web = {"flow": "https", "services": ["web"], "ports": ["443/tcp"], "endpoints": ["users"]}
+    controllers, users = {"networks": ["192.0.2.1/32"]}, {"networks": ["198.51.100.0/24"]}
+    run = begin()
+    assert data_of(run, reported(run))["outside"] == [
+        {"to": "control_plane", **web, **users},
+        {"to": "control_plane", **ssh, **controllers},
+        {"to": "slurm_compute alpha", **ssh, **controllers},
+    ]
+    run = begin(hosts=("n1", "laptop"))
+    assert data_of(run, reported(run))["outside"] == [{"to": "slurm_compute alpha", **ssh, **controllers}]
+
+
+def test_a_flow_that_is_off_is_said_to_be_off() -> None:
+    flow = {"from": ["users"], "to": ["control_plane"], "services": ["web"], "need": "optional"}
+    plan = make_plan(
+        {
+            "services": {"web": {"ports": ["443/tcp"]}},
+            "endpoints": {"users": {"cidrs": ["198.51.100.0/24"]}},
+            "flows": {"https": flow},
+        },
+        {"ctl": {"groups": ["control_plane"], "addresses": ["10.0.0.1"]}},
+    )
+    run = new_run(plan, VerifyOptions(("ctl",), "", False, Limits(1.0, 2, 1000, 1000.0, 5, 50_000)))
+    flows = data_of(run, reported(run), plan)["flows"]
+    assert {name: flow["is_on"] for name, flow in flows.items()} == {"https": False, "management_ssh": True}
 
 
 def test_a_run_where_something_is_wrong() -> None:

@@ -13,7 +13,13 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_data
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of, narrowed
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import WRITERS, data_of, differing_rows, lines
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import (
+    WRITERS,
+    data_of,
+    differing_rows,
+    file_text,
+    lines,
+)
 from ansible_collections.hpc.ports.tests.support.random_sites import SITES, Site
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 from hypothesis import given
@@ -118,9 +124,10 @@ def test_every_writer_takes_every_matrix(site: Site) -> None:
     for write in WRITERS.values():
         assert write(matrix)
         assert write(by_host(matrix))
-    page = WRITERS[".html"](matrix)
+    page = file_text("m.html", matrix, ["inventories/site"])
     embedded = page.split('<script type="application/json" id="data">')[1].split("</script>")[0]
-    assert json.loads(embedded) == shown_data(data_of(matrix))
+    assert json.loads(embedded) == {**shown_data(data_of(matrix)), "inventory": ["inventories/site"]}
+    assert file_text("m.csv", matrix, ["inventories/site"]) == WRITERS[".csv"](matrix)
 
 
 def test_rows_that_differ_from_the_expected_matrix(matrix: Matrix) -> None:
