@@ -51,6 +51,7 @@ def test_groups_that_the_inventory_lacks_disturb_nobody(one_group: Path) -> None
         "Compare the plans with and without the old hosts": {"outsider"},
         "What is left to do": {"outsider"},
         "Audit": nodes,
+        "Cloud": nodes,
         "Compile the plan": nodes,
         "Difference": nodes,
         "Explain": {"outsider"},

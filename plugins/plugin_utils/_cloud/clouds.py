@@ -11,25 +11,37 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.aws import aws
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.groups import Group, Scope, groups_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.names import checked_prefix
-from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.traffic import Export, Writer
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.traffic import Writer
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 
 
+class Written(NamedTuple):
+    """The content of a file, what the user has to know about it, and the hosts of each group."""
+
+    text: str
+    warnings: list[str]
+    groups: dict[str, list[str]]
+
+
 class Cloud(NamedTuple):
-    """A writer, and the directions in which a rule can name groups; `one_address` is that of `Scope`."""
+    """A writer, and the directions in which a rule can name groups; `one_address` is that of `Scope`.
+
+    `usual_hosts` are the groups of the inventory that are in the cloud; none stands for all managed hosts.
+    """
 
     write: Writer
     references: tuple[str, ...] = ("in", "out")
     one_address: bool = False
+    usual_hosts: tuple[str, ...] = ()
 
 
 CLOUDS = {"aws": Cloud(aws)}
 
 
-def export(plan: Plan, cloud: str, hosts: Collection[str], prefix: str, references: bool = True) -> Export:
+def export(plan: Plan, cloud: str, hosts: Collection[str], prefix: str, references: bool = True) -> Written:
     """Return what is written for a cloud that has these hosts. Without `references`, all peers are networks.
 
     Raise PortFileError if none of the hosts has a policy, or if the cloud cannot have the rules.
@@ -43,7 +55,8 @@ def export(plan: Plan, cloud: str, hosts: Collection[str], prefix: str, referenc
     directions = chosen.references if references else ()
     groups = groups_of(plan, Scope(frozenset(hosts), checked_prefix(prefix), directions, chosen.one_address))
     written = chosen.write(groups)
-    return written._replace(warnings=[*_warnings(groups), *written.warnings])
+    members = {group.name: list(group.hosts) for group in groups}
+    return Written(written.text, [*_warnings(groups), *written.warnings], members)
 
 
 def _warnings(groups: list[Group]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange, merged, without
-from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.names import group_names
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.names import group_names, safe_title
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import class_name, classes_of
@@ -52,7 +52,7 @@ class GroupRule(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Hosts of one class: `title` is the name of the class, `name` that of its group in the cloud.
+    """Hosts of one class: `title` is the name of the class in safe characters, `name` that of its group in the cloud.
 
     `versions` are the IP versions of the addresses of its hosts.
     """
@@ -174,7 +174,7 @@ class _Compiler:
         open_egress = [] if policy.egress == "restricted" else [_open_egress()]
         return Group(
             own.name,
-            class_name(self.plan.inventory, own.hosts),
+            safe_title(class_name(self.plan.inventory, own.hosts)),
             own.hosts,
             policy.egress,
             policy.mode,

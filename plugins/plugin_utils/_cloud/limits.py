@@ -34,8 +34,8 @@ def checked(cloud: str, counts: Mapping[tuple[str, str], int]) -> list[str]:
         if limit.most and count > limit.most:
             raise PortFileError(f"{_count_text(place, count)}, and {cloud} takes at most {limit.most}. {_FEWER}")
     return [
-        f"{_count_text(place, count)}. The usual quota of {cloud} is {limit.quota} ({limit.name}). Have it raised before "
-        f"you apply them. {_FEWER}"
+        f"{_count_text(place, count)}, and the usual quota of {cloud} is {limit.quota} ({limit.name}). Have it raised "
+        f"before you apply them. {_FEWER}"
         for place, count in counts.items()
         if count > limit.quota
     ]

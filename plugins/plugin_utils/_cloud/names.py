@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 LONGEST = 50
 _PREFIX = re.compile(r"[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?", re.ASCII)
 _UNSAFE = re.compile(r"[^a-z0-9]+", re.ASCII)
+_UNSAFE_TEXT = re.compile(r"[^A-Za-z0-9 ._+-]+", re.ASCII)
 _LONGEST_TEXT = 200
 
 
@@ -36,10 +37,15 @@ def group_names(prefix: str, titles: Sequence[str], hosts: Sequence[str]) -> lis
     full = [
         name if number == 1 else f"{name}-{_safe(host)}" for name, number, host in zip(plain, _counts(plain), hosts)
     ]
-    short = [_short(name, [name, host]) for name, host in zip(full, hosts)]
+    short = [name if len(name) <= LONGEST else _cut(name, name) for name in full]
     return [
         name if number == 1 else _cut(name, [name, host]) for name, number, host in zip(short, _counts(short), hosts)
     ]
+
+
+def safe_title(title: str) -> str:
+    """Return the name of a class in characters that every cloud accepts, and that no template has."""
+    return _UNSAFE_TEXT.sub("-", title)[:_LONGEST_TEXT]
 
 
 def description(flows: Iterable[str]) -> str:
@@ -57,10 +63,6 @@ def _safe(text: str) -> str:
     return _UNSAFE.sub("-", text.lower()).strip("-") or "hosts"
 
 
-def _short(name: str, whole: list[str]) -> str:
-    return name if len(name) <= LONGEST else _cut(name, whole)
-
-
-def _cut(name: str, whole: list[str]) -> str:
+def _cut(name: str, whole: object) -> str:
     """Return the beginning of a name with a digest of the whole."""
     return f"{name[: LONGEST - 9].rstrip('-')}-{digest(whole)[:8]}"

@@ -13,8 +13,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.groups import Gro
 
 ALL = "all"
 _NAMES = {1: "icmp", 58: "icmpv6"}
-# The IP protocols 1, 2 and 58 have no rule of their own in `any/ip`, because hosts always accept them.
-_ICMP = {"icmp", "icmpv6"}
+# One entry of what is written.
+Data = dict[str, Any]
+_ICMP = frozenset(_NAMES.values())
 
 
 class Traffic(NamedTuple):
@@ -92,11 +93,3 @@ class Words:
             what = f"{names} of {flows}" if flows else names
             texts.append(f"{self.cloud} has no rules for {what}, so no group opens it.")
         return texts
-
-
-def mapping_of_hosts(groups: Iterable[Group]) -> dict[str, str]:
-    """Return the name of the group of each host."""
-    return {host: group.name for group in groups for host in group.hosts}
-
-
-Data = dict[str, Any]

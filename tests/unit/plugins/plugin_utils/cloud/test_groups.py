@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.clouds import export
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.groups import Group, GroupRule, Scope, groups_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.names import LONGEST, checked_prefix, group_names
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.names import (
+    LONGEST,
+    checked_prefix,
+    group_names,
+    safe_title,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.sites import make_plan
 
@@ -174,3 +179,7 @@ def test_names_are_unique_and_do_not_depend_on_the_order() -> None:
 def test_a_prefix_that_a_cloud_refuses_is_an_error(prefix: str) -> None:
     with pytest.raises(PortFileError, match="Invalid cloud_prefix"):
         checked_prefix(prefix)
+
+
+def test_titles_have_no_characters_that_clouds_refuse_or_templates_read() -> None:
+    assert safe_title("a+b {{ 1 }} ü ${x} c.d_e-f") == "a+b - 1 - - -x- c.d_e-f"
