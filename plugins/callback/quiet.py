@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: quiet
 type: stdout
 short_description: Show what changes, fails or warns, and last a summary
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:

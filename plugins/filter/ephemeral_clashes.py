@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: ephemeral_clashes
 short_description: "Internal: find conflicts between the ephemeral ports of a host and its services"
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:

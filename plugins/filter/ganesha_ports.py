@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: ganesha_ports
 short_description: "Internal: set the ports in the configuration of NFS-Ganesha"
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:

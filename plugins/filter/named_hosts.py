@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: named_hosts
 short_description: "Internal: select the hosts that were named on the command line"
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:

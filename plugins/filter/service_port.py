@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: service_port
 short_description: Look up a port of a service in the port file
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - The hpc.ports authors (@hpc-ports)
 description:

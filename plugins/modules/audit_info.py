@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: audit_info
 short_description: Say who listens on a host, who publishes ports, and which connections it has
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Lists the ports that processes are bound to, with their systemd units, the ports that NAT rules publish, and the
     connections with other hosts, by peer and port. It needs no firewall on the host and no port file.

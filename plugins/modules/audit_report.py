@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: audit_report
 short_description: "Internal: compare what hosts do now with the port file"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The playbook C(hpc.ports.audit) uses this module.
   - Compares the results of M(hpc.ports.audit_info) with the plan, and drafts flows for connections that no flow allows.

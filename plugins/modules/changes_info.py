@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: changes_info
 short_description: "Internal: say what opens and closes on the hosts of a play"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role P(hpc.ports.firewall#role) runs this module after M(hpc.ports.firewall), once for all hosts.
   - Says in words what opens and closes, once for all hosts with equal changes. Hosts and endpoints stand for their

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: difference_info
 short_description: Say what opens and closes since an earlier state of the inventory
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Compares a plan with the plan of an earlier state of the inventory, such as that of a git ref, and says which ports
     open and close between hosts and for networks outside the inventory.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ephemeral_ports
 short_description: Find and fix conflicts between the ephemeral ports of a host and its services
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - For a connection without a port of its own, Linux picks a port of C(net.ipv4.ip_local_port_range) that is not in
     C(net.ipv4.ip_local_reserved_ports). A service that starts later cannot use this port.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: explain_info
 short_description: Explain whether one host can connect to a port of another, and why
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Answers from the plan, from the rules that both hosts run and, if one was sent, from a probe.
   - Without O(judged), returns the questions to ask the two hosts with M(hpc.ports.verify_judge),

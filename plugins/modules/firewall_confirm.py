@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: firewall_confirm
 short_description: "Internal: confirm a change of the firewall over a new connection"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The action plugin of M(hpc.ports.firewall) runs this module within its own task; no playbook needs it.
   - Confirms over a new connection that a change of M(hpc.ports.firewall) has locked nobody out. The host then keeps the

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: import_info
 short_description: Draft a port file from the rules of other firewall programs
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Reads what the rules of a host accept by source and port, and drafts flows of the port file that accept the same.
     Existing services and endpoints are used by name; new ones are part of the draft.

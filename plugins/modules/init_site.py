@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: init_site
 short_description: Write the first inventory and port file of a site
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Writes C(hosts.yml) and C(group_vars/all/ports.yml) into a folder on the controller, with comments that say what to
     fill in.

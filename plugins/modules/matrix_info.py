@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: matrix_info
 short_description: Say who reaches whom by the port file
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Lists the ports that the flows of a plan open between classes of hosts, and those that are open to networks outside
     the inventory. A class is hosts that no rule distinguishes.

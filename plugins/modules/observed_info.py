@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: observed_info
 short_description: List whom a host in observe mode would have dropped
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - With C(firewall_mode=observe) the kernel of a host records the packets that no flow allows, and accepts them. This
     module lists the records.

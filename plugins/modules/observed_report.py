@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: observed_report
 short_description: "Internal: report what hosts in observe mode have recorded"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The playbook C(hpc.ports.observed) uses this module.
   - Compares the records of M(hpc.ports.observed_info) with the plan. Records that the plan allows by now are left out.

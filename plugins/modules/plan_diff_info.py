@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan_diff_info
 short_description: List the hosts whose policies differ between two plans
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Compares two plans of one run, such as the plans with and without a node, and returns the hosts whose policy
     changes.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan_info
 short_description: Compile the port file and the inventory into a policy for every host
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Validates the port file, resolves its names, and compiles what every managed host accepts and may open.
   - Invalid input fails here, with one message that names the key.

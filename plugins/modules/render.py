@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: render
 short_description: Write the rulesets of a plan as files on the controller, for images and cloud-init
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Writes one folder for each class of hosts into a folder on the controller. A class is the hosts with the same
     policy.

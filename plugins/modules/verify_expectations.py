@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_expectations
 short_description: "Internal: tell each host what to listen on and what to probe"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role verify runs this module on all hosts, as its first step after the plan.
   - Lists the connections that must pass and those that must not pass according to the plan, and returns the tasks of

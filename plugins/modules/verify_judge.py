@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_judge
 short_description: "Internal: find out what the rules of a host do with given packets"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role verify and the playbook C(hpc.ports.explain) run this module on the hosts at both ends of a
     connection.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_listen
 short_description: "Internal: listen for a while on ports that no service uses"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role verify and the playbook C(hpc.ports.explain) run this module before and after
     M(hpc.ports.verify_probe).

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_probe
 short_description: "Internal: try many connections from a host at once"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role verify and the playbook C(hpc.ports.explain) run this module while the other hosts listen.
   - Opens real connections, over TCP and UDP, IPv4 and IPv6, and returns the outcome of each.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_suspects
 short_description: "Internal: choose the packets to judge on hosts after the probes"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role verify runs this module once for all hosts, after the probes.
   - Returns, by host, the packets of connections whose verdict is wrong or unknown, and all packets of hosts that do not

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_verdicts
 short_description: "Internal: compare the results of all hosts with the plan, and report"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role verify runs this module once for all hosts, as its last step, and keeps RV(findings) as the fact
     C(hpc_ports_verify).
