@@ -1,0 +1,63 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: molecule_info
+short_description: Choose the hosts of a Molecule scenario
+version_added: 0.1.0
+description:
+  - Chooses hosts that stand for their classes. A class is hosts that no rule distinguishes, so a container for each
+    class shows what happens on all hosts.
+  - Used by the role C(hpc.ports.molecule). Run it once for all hosts, with C(run_once). It touches no host.
+author:
+  - The hpc.ports authors (@hpc-ports)
+extends_documentation_fragment:
+  - hpc.ports.attributes
+  - hpc.ports.attributes.actiongroup_plan
+  - hpc.ports.attributes.controller
+  - hpc.ports.attributes.info_module
+  - hpc.ports.plan
+options:
+  each:
+    description:
+      - How many hosts of each class to choose. With 2, connections between two hosts of a class can be verified.
+    type: int
+    default: 1
+seealso:
+  - module: hpc.ports.plan_info
+  - module: hpc.ports.matrix_info
+"""
+
+EXAMPLES = r"""
+- name: Compile the plan
+  hpc.ports.plan_info:
+  run_once: true
+  register: plan
+
+- name: Choose a host of each class
+  hpc.ports.molecule_info:
+    plan: "{{ plan.key }}"
+  run_once: true
+"""
+
+RETURN = r"""
+hosts:
+  description:
+    - The chosen hosts, each with its class, all its addresses, and the backend that the inventory wants for it.
+    - A host whose addresses another chosen host has is left out.
+  returned: success
+  type: dict
+  sample: {n1: {class: slurm_compute, addresses: [10.0.0.11], backend: auto}}
+controller:
+  description:
+    - From where Ansible connects to the hosts, a free C(address) of the endpoint C(controllers), or a C(host) in it.
+  returned: success
+  type: dict
+  sample: {address: 10.0.0.250, host: ""}
+"""
+
+# Implemented by the action plugin of the same name, on the controller.
