@@ -23,6 +23,7 @@ PARTS = (
     "sanity",
     "compat",
     "molecule",
+    "user",
     "platform",
     "flows",
 )

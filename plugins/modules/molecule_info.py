@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: molecule_info
-short_description: Choose the hosts of a Molecule scenario
+short_description: "Internal: choose the hosts of a Molecule scenario"
 version_added: 0.1.0
 description:
+  - Internal. The role P(hpc.ports.molecule#role) runs it.
   - Chooses hosts that stand for their classes. A class is hosts that no rule distinguishes, so a container for each
-    class shows what happens on all hosts.
-  - Used by the role C(hpc.ports.molecule). Run it once for all hosts, with C(run_once). It touches no host.
+    class shows what happens on all hosts. It touches no host.
 author:
   - The hpc.ports authors (@hpc-ports)
 extends_documentation_fragment:
