@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: molecule_info
 short_description: "Internal: choose the hosts of a Molecule scenario"
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Internal. The role P(hpc.ports.molecule#role) runs it.
   - Chooses hosts that stand for their classes. A class is hosts that no rule distinguishes, so a container for each
