@@ -24,6 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site_groups impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.slurm_conf import read_slurm_conf
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
 
 _INVENTORY, _PORT_FILE = "hosts.yml", "group_vars/all/ports.yml"
 _NOTHING = """No host is known. Name hosts in one of these ways:
@@ -46,6 +47,7 @@ class ActionModule(ControllerAction):
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Write the files unless one of them is there."""
+        _check_controllers(options["controllers"])
         site = _site(options, task_vars["groups"])
         found = looked_up(_addresses(site, task_vars))
         controllers = options["controllers"] or found.own
@@ -66,6 +68,14 @@ class ActionModule(ControllerAction):
             "controllers": controllers,
             "notes": [*notes, *_to_do(site, found, controllers, options)],
         }
+
+
+def _check_controllers(controllers: list[str]) -> None:
+    for text in controllers:
+        try:
+            parse_network(text)
+        except ValueError as exc:
+            raise PortFileError(f"Invalid init_controllers: {exc}.") from None
 
 
 def _site(options: Mapping[str, Any], groups: Mapping[str, Any]) -> Site:
