@@ -21,7 +21,7 @@ PROGRAMS = Path(sys.executable).parent
 # Of the repository; and what ansible-galaxy adds.
 FOLDERS = {"changelogs", "docs", "inventories", "meta", "playbooks", "plugins", "roles"}
 FILES = {"CHANGELOG.md", "CODE_OF_CONDUCT.md", "COPYING", "README.md", "SECURITY.md"}
-FILES |= {"execution-environment.yml", "requirements.txt"}
+FILES |= {".ansible-lint", "execution-environment.yml", "requirements.txt"}
 MADE = {"FILES.json", "MANIFEST.json"}
 # The folders that a collection may use: all else is to read.
 RUN = {"meta", "playbooks", "plugins", "roles"}
