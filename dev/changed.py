@@ -22,6 +22,7 @@ PARTS = (
     "lint",
     "sanity",
     "compat",
+    "docs",
     "molecule",
     "user",
     "platform",

@@ -15,7 +15,8 @@ from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 # Folders that hold no documentation of this repository: caches, logs, and the link to the repository itself.
 IGNORED = {"output", "node_modules"}
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+# Of pages and of pictures.
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 # Pages that the tarball has link to files that it lacks by the address of the repository.
@@ -63,11 +64,12 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     here = "https://github.com/hpc-ports/hpc.ports"
     page.write_text(
         "# A heading, `quoted`\n[good](#a-heading-quoted) [good](page.md) [bad](#other) [bad](other.md)\n"
-        f"[good]({here}/issues) [good]({here}/tree/main/docs#requirements) [bad]({here}/blob/main/docs/other.md)\n"
+        f"![bad](no.svg) [good]({here}/issues)\n"
+        f"[good]({here}/tree/main/docs#requirements) [bad]({here}/blob/main/docs/other.md)\n"
         "```\n[code](other.md)\n```\n",
         encoding="utf-8",
     )
-    assert broken_links(page) == ["#other", "other.md", f"{here}/blob/main/docs/other.md"]
+    assert broken_links(page) == ["#other", "other.md", "no.svg", f"{here}/blob/main/docs/other.md"]
 
 
 def test_the_manual_lists_all_its_pages() -> None:

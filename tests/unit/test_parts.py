@@ -33,8 +33,8 @@ TABLE = changed.parse_table((ROOT / "tests" / "parts.txt").read_text(encoding="u
     [
         ([], []),
         (["COPYING"], []),
-        (["README.md", "COPYING"], ["units"]),
-        (["roles/nfs/README.md"], ["units", "sanity"]),
+        (["README.md", "COPYING"], ["units", "docs"]),
+        (["roles/nfs/README.md"], ["units", "sanity", "docs"]),
         (["tests/page/test_ten_hosts.py", "tests/kernel/test_walk.py"], ["page", "kernel"]),
         (["plugins/module_utils/_backends/firewalld/backend.py"], ["firewalld", "units", "lint", "sanity", "molecule"]),
         # Every flow has its turn, which is the part platform and more.
