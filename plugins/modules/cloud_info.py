@@ -27,15 +27,19 @@ extends_documentation_fragment:
 options:
   cloud:
     description:
-      - The cloud.
-      - V(aws) writes variables for C(amazon.aws.ec2_security_group).
+      - The cloud, and what is written for it.
+      - V(aws) writes variables for C(amazon.aws.ec2_security_group), V(azure) for
+        C(azure.azcollection.azure_rm_securitygroup), V(gcp) for C(google.cloud.gcp_compute_firewall), and V(openstack)
+        for C(openstack.cloud.security_group).
+      - V(terraform_aws), V(terraform_openstack) and V(alibaba) write Terraform JSON, and V(kubernetes) writes
+        NetworkPolicy.
     type: str
     required: true
-    choices: [aws]
+    choices: [aws, azure, gcp, openstack, alibaba, terraform_aws, terraform_openstack, kubernetes]
   hosts:
     description:
       - The hosts in the cloud, by their names or groups of the inventory. Other hosts are addresses in the rules. By
-        default, all hosts with a firewall are in the cloud.
+        default, all hosts with a firewall are in the cloud; with V(kubernetes), those of the group C(workspace).
     type: list
     elements: str
     default: []

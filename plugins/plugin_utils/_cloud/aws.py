@@ -63,7 +63,9 @@ def _entries(rule: GroupRule, traffic: Traffic) -> Iterator[Data]:
     peers = {"group_name": list(rule.groups), "cidr_ip": rule.networks_of(4), "cidr_ipv6": rule.networks_of(6)}
     for key, values in peers.items():
         if values:
-            yield {**_ports(traffic), key: values, "rule_desc": description(rule.flows) or "always accepted"}
+            # The rule that AWS gives to a new group, for everything out, has no description.
+            text = {"rule_desc": description(rule.flows)} if rule.flows else {}
+            yield {**_ports(traffic), key: values, **text}
 
 
 def _ports(traffic: Traffic) -> Data:

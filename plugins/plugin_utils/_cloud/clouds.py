@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.alibaba import alibaba
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.aws import aws
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.azure import azure
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.gcp import gcp
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.groups import Group, Scope, groups_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.kubernetes import kubernetes
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.names import checked_prefix
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.openstack import openstack
+from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.terraform import terraform_aws, terraform_openstack
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.traffic import Writer
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
 
@@ -38,7 +44,17 @@ class Cloud(NamedTuple):
     usual_hosts: tuple[str, ...] = ()
 
 
-CLOUDS = {"aws": Cloud(aws)}
+CLOUDS = {
+    "aws": Cloud(aws),
+    "azure": Cloud(azure),
+    # Tags are peers of packets in only, and stand for the first address of a family.
+    "gcp": Cloud(gcp, references=("in",), one_address=True),
+    "openstack": Cloud(openstack),
+    "alibaba": Cloud(alibaba),
+    "terraform_aws": Cloud(terraform_aws),
+    "terraform_openstack": Cloud(terraform_openstack),
+    "kubernetes": Cloud(kubernetes, usual_hosts=("workspace",)),
+}
 
 
 def export(plan: Plan, cloud: str, hosts: Collection[str], prefix: str, references: bool = True) -> Written:

@@ -24,7 +24,14 @@ class Limit(NamedTuple):
     most: int = 0
 
 
-LIMITS = {"aws": Limit(60, "Inbound or outbound rules per security group", 1000)}
+LIMITS = {
+    "aws": Limit(60, "Inbound or outbound rules per security group", 1000),
+    "azure": Limit(1000, "Security rules per NSG", 1000),
+    "azure_values": Limit(4000, "User-specified IP addresses or ranges and ports in an NSG", 4000),
+    "gcp": Limit(100, "Firewall rules per project"),
+    "openstack": Limit(100, "security_group_rule of the project"),
+    "alibaba": Limit(200, "Rules per security group"),
+}
 
 
 def checked(cloud: str, counts: Mapping[tuple[str, str], int]) -> list[str]:

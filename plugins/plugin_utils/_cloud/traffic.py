@@ -28,6 +28,21 @@ class Traffic(NamedTuple):
     ranges: tuple[PortRange, ...] = ()
 
 
+class Single(NamedTuple):
+    """A part of a rule with one protocol, one range of ports or none, and one peer: a group or a network."""
+
+    rule: GroupRule
+    protocol: str
+    ports: PortRange | None
+    group: str
+    network: str
+
+    @property
+    def version(self) -> int:
+        """Return the IP version of the network, 0 for a group."""
+        return 0 if self.group else 6 if ":" in self.network else 4
+
+
 class Export(NamedTuple):
     """What is written for a cloud, and what the user has to know about it. `text` is the content of a file."""
 
@@ -67,22 +82,33 @@ def range_text(port_range: PortRange, separator: str = "-") -> str:
 
 
 class Words:
-    """The traffic of rules in a cloud that knows some protocols only. What it does not know is in `gaps`."""
+    """The traffic of rules in a cloud that knows some protocols only. What it does not know is in `gaps`.
 
-    def __init__(self, cloud: str, protocols: Iterable[str] = ()) -> None:
-        """Remember the protocols, besides TCP and UDP; without any, the cloud knows all."""
-        self.cloud = cloud
-        self.protocols = frozenset(protocols)
+    `knows` says of a protocol without ports whether the cloud knows it.
+    """
+
+    def __init__(self, cloud: str, knows: Callable[[str], bool] = lambda protocol: True) -> None:
+        """Remember the cloud."""
+        self.cloud, self.knows = cloud, knows
         self._gaps: dict[tuple[str, str], dict[str, None]] = {}
 
     def of(self, rule: GroupRule) -> Iterator[Traffic]:
         """Yield the traffic of a rule that the cloud knows."""
         for traffic in traffic_of(rule.ports):
-            if traffic.ranges or not self.protocols or traffic.protocol in self.protocols:
+            if traffic.ranges or self.knows(traffic.protocol):
                 yield traffic
             else:
-                key = (traffic.protocol if traffic.protocol in _ICMP else "other", ", ".join(rule.flows))
-                self._gaps.setdefault(key, {})[traffic.protocol] = None
+                kind = traffic.protocol if traffic.protocol in _ICMP else "other"
+                self._gaps.setdefault((kind, ", ".join(rule.flows)), {})[traffic.protocol] = None
+
+    def single(self, rule: GroupRule) -> Iterator[Single]:
+        """Yield a rule with one range and one peer for each range and peer."""
+        for traffic in self.of(rule):
+            for ports in traffic.ranges or (None,):
+                for group in rule.groups:
+                    yield Single(rule, traffic.protocol, ports, group, "")
+                for network in rule.networks:
+                    yield Single(rule, traffic.protocol, ports, "", network)
 
     @property
     def gaps(self) -> list[str]:

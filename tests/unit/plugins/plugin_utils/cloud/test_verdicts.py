@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.clouds import CLOUDS, export
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.tests.support.clouds import SIMULATORS, expected, wires
 from ansible_collections.hpc.ports.tests.support.random_sites import SITES, SITES_OF_GROUPS, Site
 from ansible_collections.hpc.ports.tests.support.run import examples
-from hypothesis import event, given, settings
+from hypothesis import event, given, reject, settings
 from hypothesis import strategies as st
 
 # IP protocols and whole ranges, which random sites lack.
@@ -43,15 +44,19 @@ CLOUD_SITES = st.builds(more, st.one_of(SITES, SITES_OF_GROUPS), st.one_of(st.no
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(60))
 @given(site=CLOUD_SITES, seed=st.integers(0, 2**32), part=st.booleans())
 def test_the_cloud_gives_the_verdicts_of_the_plan(cloud: str, site: Site, seed: int, part: bool) -> None:
-    plan = site.plan()
+    try:
+        plan = site.plan()
+    except PortFileError:  # `any/ip` from everyone
+        reject()
     hosts = sorted(plan.hosts)[:: 2 if part else 1]
     if not hosts:
         return
     written = export(plan, cloud, hosts, "hpc")
     simulator = SIMULATORS[cloud](plan, written.text, hosts)
+    simulator.use(written.groups)
     sent = set(wires(plan, hosts, seed, 150))
     for wire in sent:
         if simulator.can_say(wire):
