@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
@@ -61,6 +61,11 @@ class Shown:
     def cell(self, source: str, target: str) -> Locator:
         """The cell of two lines of the matrix, by what a screen reader says of it."""
         return self.page.locator(f'#grid td[aria-label^="{source} to {target}: "]')
+
+    def head(self, kind: str, name: str) -> Locator:
+        """A line of the matrix, `row` or `column`, by the beginning of its name."""
+        role: Literal["rowheader", "columnheader"] = "rowheader" if kind == "row" else "columnheader"
+        return self.page.get_by_role("grid").get_by_role(role, name=name)
 
     def labels(self) -> dict[str, str]:
         """What a screen reader says of each drawn cell: `{"a to b": "not tested"}`."""

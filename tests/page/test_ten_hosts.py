@@ -152,6 +152,208 @@ def test_a_report_of_nothing_is_not_called_right(show: Show) -> None:
     assert shown.violations() == []
 
 
+def test_it_says_of_which_inventory_it_is(show: Show, ten: Path) -> None:
+    head = show(ten).page.get_by_role("banner").inner_text().split("\n")
+    assert "inventories/site, more/hosts.yml" in head
+
+
+# ---- numbers and names that are not cut
+
+
+def is_cut(shown: Shown, place: str) -> list[str]:
+    """The texts of elements that are wider than there is room for."""
+    found: list[str] = shown.page.locator(place).evaluate_all(
+        "all => all.filter(one => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)"
+        ".map(one => one.textContent)"
+    )
+    return found
+
+
+@pytest.mark.parametrize("width", [1300, 360])
+def test_numbers_are_whole_or_say_that_they_are_rounded(show: Show, width: int) -> None:
+    hosts = {name: host(name, [], "x", number) for number, name in enumerate(("a", "b", "c"))}
+    many = [cell("a", "b", "10.0.0.2", port + 1, "admin_ssh" if port < 132 else "") for port in range(5210)]
+    more = [cell("a", "c", "10.0.0.3", port + 1, "admin_ssh") for port in range(12345)]
+    shown = show(whole(hosts, [*many, *more]), viewport={"width": width, "height": 800})
+    assert is_cut(shown, "#grid td") == []
+    assert shown.cell("a", "b").inner_text() == "✔ 132/5,210"
+    assert shown.cell("a", "b").get_attribute("title") is None
+    label = "a to c: all 12345 right, 12345 open"
+    assert (shown.cell("a", "c").inner_text(), shown.cell("a", "c").get_attribute("title")) == ("✔ 12k/12k", label)
+
+
+def test_names_of_hosts_are_whole_where_there_is_room(show: Show) -> None:
+    names = ["a-host-whose-name-is-as-long-as-a-name.of.a.site", "b"]
+    hosts = {name: host(name, [], "x", number) for number, name in enumerate(names)}
+    shown = show(whole(hosts, [cell(*names, "10.0.0.2", 22)]))
+    assert is_cut(shown, "#grid th, #grid th span") == []
+    narrow = show(whole(hosts, [cell(*names, "10.0.0.2", 22)]), viewport={"width": 360, "height": 740})
+    assert is_cut(narrow, '#grid th[scope="row"]') == [names[0]]
+    expect(narrow.head("row", names[0])).to_have_attribute("title", names[0])
+
+
+# ---- pairs for which others stand
+
+
+def shared() -> dict[str, Any]:
+    """The small report, where the five nodes share the work: few of them try each host, and none tries the others."""
+    report = small()
+    tries = {"ctl1": ("node1", "node2"), "login1": ("node4",), "monitor1": ("node3",)}
+    nodes = [f"node{number}" for number in range(1, 6)]
+    cells = [
+        connection
+        for connection in report["cells"]
+        if connection["source"] not in nodes or connection["source"] in tries.get(connection["target"], ())
+    ]
+    left_out = {"source": "node5", "target": "login1", "connections": 8, "reason": "They have an address in common."}
+    return whole(report["hosts"], cells, [*report["not_tested"], left_out])
+
+
+def test_a_pair_whose_classes_were_tried_names_who_was_tried_instead(show: Show) -> None:
+    shown = show(shared())
+    labels = shown.labels()
+    assert {pair: label for pair, label in labels.items() if label.startswith("as ")} == {
+        **{f"node{number} to ctl1": "as node2 → ctl1" for number in (3, 4, 5)},
+        **{f"node{number} to login1": "as node4 → login1" for number in (1, 2, 3)},
+        **{f"node{number} to monitor1": "as node3 → monitor1" for number in (1, 2, 4, 5)},
+    }
+    assert [shown.cell("node3", end).inner_text() for end in ("ctl1", "login1", "nfs1")] == [
+        "as node2",
+        "as node4",
+        "not tested",
+    ]
+    assert labels["node5 to login1"] == "not tested"
+    shown.page.get_by_label("Observed").select_option("not tested")
+    untested = {pair for pair, label in shown.labels().items() if label == "not tested"}
+    assert len(untested) == 1 + 1 + 5 + 5 * 4
+    assert shown.status == (
+        "Showing 27 pairs not tested. Of 10 more pairs, hosts of the same classes were tested. 10 rows, 9 columns."
+    )
+    assert shown.page.locator("#grid td.untested").count() == 27
+
+
+def test_a_pair_for_which_another_stands_opens_to_the_connections_of_the_other(show: Show) -> None:
+    shown = show(shared())
+    shown.cell("node3", "ctl1").hover()
+    assert shown.page.locator("#pointed").inner_text() == (
+        "node3 → ctl1 was not tried itself, but node2 → ctl1 was, with hosts of the same classes. wrong 2049/tcp nfs "
+        "open 6817/tcp slurmctld closed 6 ports"
+    )
+    shown.cell("node3", "ctl1").click()
+    dialog = shown.page.get_by_role("dialog", name="node3 → ctl1")
+    assert dialog.locator("#inside > p").inner_text() == (
+        "As node2 → ctl1. Other hosts of the same classes were tested instead: 16 connections from alpha slurm_compute "
+        "to ctl1."
+    )
+    assert "2049/tcp flow nfs_v4: observed filtered" in dialog.locator("details").first.inner_text()
+
+
+# ---- ports without a click
+
+
+def test_the_line_below_the_matrix_says_the_ports_of_the_cell_that_is_pointed_at(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    line = shown.page.get_by_role("note", name="The ports of one cell")
+    assert line.inner_text().startswith("Point at a cell, or move to it with the arrow keys")
+    shown.cell("node2", "ctl1").hover()
+    said = "node2 → ctl1: 1 of 8 wrong. wrong 2049/tcp nfs open 6817/tcp slurmctld closed 6 ports"
+    assert line.inner_text() == said
+    shown.cell("login1", "ctl1").focus()
+    assert line.inner_text() == "login1 → ctl1: 1 of 8 wrong. wrong 6817/tcp slurmctld open 2049/tcp nfs closed 6 ports"
+    shown.page.keyboard.press("ArrowRight")
+    assert line.inner_text() == "login1 is both the source and the target."
+    shown.cell("node2", "ctl1").hover()
+    assert line.inner_text() == said
+    shown.page.mouse.move(5, 5)
+    expect(line).to_have_text("login1 is both the source and the target.")
+    assert line.get_attribute("aria-live") is None
+
+
+def test_cells_show_ports_when_told_to(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    shown.page.get_by_label("Cells show").select_option("ports")
+    assert [shown.cell(source, "ctl1").inner_text().split("\n") for source in ("node2", "node1", "outsider")] == [
+        ["✖ 2049/tcp", "✔ 6817/tcp"],
+        ["✔ 2049, 6817/tcp"],
+        ["✔ –"],
+    ]
+    assert shown.cell("node1", "node4").inner_text() == "? 6818/tcp"
+    assert shown.labels()["node2 to ctl1"] == "1 of 8 wrong; wrong: 2049/tcp nfs; open: 6817/tcp slurmctld"
+    shown.wait_for_state("cells=ports")
+    shown.page.get_by_role("button", name="Clear filters").click()
+    assert shown.cell("node1", "ctl1").inner_text() == "✔ 2049, 6817/tcp"
+
+
+def test_ports_for_which_there_is_no_room_are_counted(show: Show) -> None:
+    hosts = {name: host(name, [], "x", number) for number, name in enumerate("ab")}
+    ports = (22, 111, 2049, 3306, 5432, 20048, 60001)
+    cells = [cell("a", "b", "10.0.0.2", port, "admin_ssh") for port in reversed(ports)]
+    cells += [cell("a", "b", address, 53, "admin_ssh", protocol="udp") for address in ("10.0.0.2", "fd00::2")]
+    shown = show(whole(hosts, cells), "cells=ports")
+    text = shown.cell("a", "b").inner_text()
+    number = len(text.split(", "))
+    assert text == f"✔ {', '.join(map(str, ports[:number]))}/tcp +{len(ports) + 1 - number}" and number > 1
+    assert is_cut(shown, "#grid td, #grid td span") == []
+    shown.cell("a", "b").hover()
+    assert shown.page.locator("#pointed .open").inner_text() == (
+        "open 22/tcp ssh, 111/tcp, 2049/tcp nfs, 3306/tcp, 5432/tcp postgresql, 20048/tcp and 2 more"
+    )
+
+
+# ---- what is open to outside, and the flows
+
+
+def rows(shown: Shown, table: str) -> list[list[str]]:
+    found: list[list[str]] = shown.page.locator(f"{table} tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    return found
+
+
+def test_what_is_open_to_networks_outside_is_said_once_for_classes_alike(show: Show, ten: Path) -> None:
+    admins = ["22/tcp", "ssh", "admin_ssh", "admin_networks", "198.51.100.0/24, 2001:db8:9::/48"]
+    assert rows(show(ten), "#outside") == [
+        ["login1", *admins],
+        ["9090/tcp", "prometheus", "monitoring", "monitoring", "203.0.113.0/28"],
+        ["alpha slurm_compute (5), ctl1, monitor1, nfs1", *admins],
+    ]
+    nothing = show({**small(), "outside": []}).page.locator("#outside").inner_text()
+    assert nothing == "Nothing: no flow opens a port of these hosts to addresses outside the inventory."
+
+
+def test_flows_say_how_they_were_used(show: Show, ten: Path) -> None:
+    shown = show(ten)
+    assert rows(shown, "#flows")[:2] == [
+        ["nfs_v4\nNodes mount the controller's files", "slurm_nodes", "slurm_controller", "nfs", "conditional"]
+        + ["6", "4", "✖ 2", "0", "4"],
+        ["slurm_control\nNodes talk to their controller", "slurm_nodes", "slurm_controller", "slurmctld", "conditional"]
+        + ["6", "5", "✖ 1", "0", "5"],
+    ]
+    assert [row[0].split("\n")[0] for row in rows(shown, "#flows")[2:]] == ["monitoring", "slurm_nodes", "admin_ssh"]
+    assert rows(shown, "#flows")[4][4:] == ["required", "not probed"]
+    count = shown.page.locator("#flows-count")
+    assert count.inner_text() == "Showing 5 of 5 flows that are on. 1 off."
+    shown.page.get_by_label("Find a flow").fill("NODES")
+    assert [row[0].split("\n")[0] for row in rows(shown, "#flows")] == ["nfs_v4", "slurm_control", "slurm_nodes"]
+    shown.wait_for_state("find=NODES")
+    shown.page.get_by_label("Service").select_option("slurmd")
+    assert [row[0].split("\n")[0] for row in rows(shown, "#flows")] == ["slurm_nodes"]
+    assert count.inner_text() == "Showing 1 of 5 flows that are on. 1 off."
+
+
+def test_a_flow_filters_the_matrix(show: Show, ten: Path) -> None:
+    shown = show(ten, "cells=ports")
+    button = shown.page.get_by_role("button", name="nfs_v4", exact=True)
+    button.click()
+    assert tried(shown).keys() == counted(lambda connection: connection["flow"] == "nfs_v4").keys()
+    shown.wait_for_state("flow=nfs_v4&cells=ports")
+    assert shown.focused() == "Connections between hosts"
+    expect(button).to_have_attribute("aria-pressed", "true")
+    button.click()
+    shown.wait_for_state("cells=ports")
+    expect(button).to_have_attribute("aria-pressed", "false")
+
+
 # ---- filters
 
 ROLES = {name: about["roles"] for name, about in REPORT["hosts"].items()}
@@ -163,6 +365,7 @@ FILTERS: list[tuple[dict[str, str], Callable[[dict[str, Any]], bool]]] = [
         lambda connection: "slurm_login" in ROLES[connection["source"]] + ROLES[connection["target"]],
     ),
     ({"service": "docker"}, lambda connection: connection["services"] == ["docker"]),
+    ({"flow": "nfs_v4"}, lambda connection: connection["flow"] == "nfs_v4"),
     ({"outcome": "open"}, lambda connection: connection["outcome"] == "open"),
     ({"outcome": "filtered"}, lambda connection: connection["outcome"] == "filtered"),
     ({"outcome": "error"}, lambda connection: connection["outcome"] == "error"),
@@ -228,13 +431,13 @@ def test_hosts_alike_can_share_a_line(show: Show, ten: Path) -> None:
     shown = show(ten, "by=class")
     assert shown.heads("row") == ["ctl1", "login1", "monitor1", "nfs1", "alpha slurm_compute (5)", "outsider"]
     assert shown.labels()["alpha slurm_compute (5) to ctl1"] == "2 of 40 wrong"
-    shown.page.get_by_role("rowheader", name="alpha slurm_compute").click()
+    shown.head("row", "alpha slurm_compute").click()
     assert shown.heads("row")[4:10] == ["alpha slurm_compute (5)", *(f"node{number}" for number in range(1, 6))]
     assert shown.labels()["node2 to ctl1"] == "1 of 8 wrong"
     assert shown.labels()["node2 to alpha slurm_compute (5)"] == "all 32 right, 0 open"
     again = shown.go(shown.state)
     assert len(again.heads("row")) == 11
-    again.page.get_by_role("rowheader", name="alpha slurm_compute").click()
+    again.head("row", "alpha slurm_compute").click()
     assert len(again.heads("row")) == 6
 
 
@@ -352,7 +555,7 @@ def test_a_dialog_closes_by_its_button_and_by_a_click_beside_it(show: Show, ten:
 def test_the_keyboard_reaches_a_cell_opens_it_and_comes_back(show: Show, ten: Path) -> None:
     shown = show(ten)
     keys = shown.page.keyboard
-    shown.page.get_by_role("button", name="Clear filters").focus()
+    shown.page.get_by_label("Cells show").focus()
     keys.press("Tab")
     assert shown.focused() == "ctl1 to ctl1: the same host"
     keys.press("ArrowDown")
@@ -405,7 +608,7 @@ def test_keys_move_within_the_matrix_and_one_tab_leaves_it(show: Show, ten: Path
 
 def test_a_class_unfolds_by_keyboard(show: Show, ten: Path) -> None:
     shown = show(ten, "by=class")
-    head = shown.page.get_by_role("rowheader", name="alpha slurm_compute")
+    head = shown.head("row", "alpha slurm_compute")
     expect(head).to_have_attribute("aria-expanded", "false")
     shown.cell("ctl1", "ctl1").focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowLeft", "Enter"):
@@ -462,6 +665,7 @@ def test_the_way_to_the_matrix_is_short(show: Show, ten: Path) -> None:
     [
         ("light", 1300, ""),
         ("dark", 360, ""),
+        ("light", 1300, "cells=ports&flow=slurm_control"),
         ("dark", 1300, "by=class&row=class:alpha+slurm_compute"),
         ("light", 360, "source=login1&target=ctl1"),
         ("dark", 1300, "source=login1&target=ctl1"),
@@ -505,7 +709,7 @@ def test_on_a_phone_only_the_matrix_scrolls_sideways(show: Show, ten: Path, stat
         shown.page.evaluate("scroll.scrollLeft = scroll.scrollWidth")
         shown.page.get_by_role("status").scroll_into_view_if_needed()
         shown.page.mouse.wheel(0, 400)
-        expect(shown.page.get_by_role("columnheader", name="node5")).to_be_in_viewport(ratio=0.9)
+        expect(shown.head("column", "node5")).to_be_in_viewport(ratio=0.9)
 
 
 def test_a_cell_opens_by_touch(show: Show, ten: Path) -> None:
@@ -564,6 +768,7 @@ def hostile() -> dict[str, Any]:
         "within_cluster": True,
         "reference": BAD,
         "note": BAD[1],
+        "is_on": True,
     }
     return {
         **whole(hosts, cells, skipped),
@@ -571,10 +776,15 @@ def hostile() -> dict[str, Any]:
         "made": BAD[0],
         "mode": BAD[1],
         "services": {name: {"title": name, "ports": BAD} for name in BAD},
+        "inventory": BAD,
+        "outside": [
+            {"to": name, "flow": name, **{key: BAD for key in ("services", "ports", "endpoints", "networks")}}
+            for name in BAD
+        ],
     }
 
 
-@pytest.mark.parametrize("state", ["by=host", "by=class"])
+@pytest.mark.parametrize("state", ["by=host", "by=class&cells=ports"])
 def test_hostile_names_are_text(show: Show, state: str) -> None:
     shown = show(hostile(), f"{state}&from={BAD[1]}", viewport={"width": 360, "height": 740})
     assert shown.page.evaluate("document.documentElement.scrollWidth") == 360
@@ -587,7 +797,8 @@ def test_hostile_names_are_text(show: Show, state: str) -> None:
     assert shown.page.evaluate("window.hacked") is None
     assert shown.page.locator("img, svg, iframe, object").count() == 0
     assert shown.page.locator("script").count() == 2
-    assert BAD[0] in shown.page.locator("#made").text_content()
+    for place in ("#made", "#inventory", "#outside", "#flows"):
+        assert BAD[0] in (shown.page.locator(place).text_content() or ""), place
 
 
 def test_nothing_else_may_run_or_be_loaded(show: Show, ten: Path) -> None:

@@ -51,10 +51,10 @@ def test_only_what_is_seen_is_drawn(show: Show, two_thousand: Path, state: str) 
 
 def test_a_class_unfolds_to_its_hosts(show: Show, two_thousand: Path) -> None:
     shown = show(two_thousand)
-    shown.page.get_by_role("rowheader", name=COMPUTE).click()
+    shown.head("row", COMPUTE).click()
     assert shown.heads("row")[:3] == [COMPUTE, "cluster01-compute1", "cluster01-compute2"]
     assert shown.status.endswith("170 rows, 121 columns.")
-    shown.page.get_by_role("columnheader", name=COMPUTE).click()
+    shown.head("column", COMPUTE).click()
     assert shown.heads("col")[:3] == [COMPUTE, "cluster01-compute1", "cluster01-compute2"]
     assert shown.status.endswith("170 rows, 169 columns.")
 
@@ -65,8 +65,8 @@ def test_keys_reach_the_far_corner_and_a_cell_there_opens(show: Show, two_thousa
     shown.page.keyboard.press("Control+End")
     assert shown.focused() == "outsider to monitor1: all 8 right, 0 open"
     expect(shown.cell("outsider", "monitor1")).to_be_in_viewport(ratio=1)
-    expect(shown.page.get_by_role("rowheader", name="outsider")).to_be_in_viewport(ratio=1)
-    expect(shown.page.get_by_role("columnheader", name="monitor1")).to_be_in_viewport(ratio=1)
+    expect(shown.head("row", "outsider")).to_be_in_viewport(ratio=1)
+    expect(shown.head("column", "monitor1")).to_be_in_viewport(ratio=1)
     shown.page.keyboard.press("Enter")
     expect(shown.page.get_by_role("dialog", name="outsider → monitor1")).to_be_visible()
     shown.page.keyboard.press("Escape")
@@ -88,11 +88,11 @@ def test_a_window_that_changes_stays_where_it_was(show: Show, two_thousand: Path
 
 def test_scrolling_draws_what_comes_into_sight(show: Show, two_thousand: Path) -> None:
     shown = show(two_thousand, "by=host")
-    shown.page.locator(".key").last.scroll_into_view_if_needed()
+    shown.page.locator("#keys").scroll_into_view_if_needed()
     shown.page.locator("#scroll").evaluate("scroll => scroll.scrollTo(scroll.scrollWidth, scroll.scrollHeight)")
-    expect(shown.page.get_by_role("rowheader", name="outsider")).to_be_visible()
-    expect(shown.page.get_by_role("columnheader", name="monitor1")).to_be_visible()
-    expect(shown.page.get_by_role("rowheader", name="outsider")).to_be_in_viewport(ratio=0.9)
+    expect(shown.head("row", "outsider")).to_be_visible()
+    expect(shown.head("column", "monitor1")).to_be_visible()
+    expect(shown.head("row", "outsider")).to_be_in_viewport(ratio=0.9)
 
 
 def test_filters_find_what_is_wrong_among_many(show: Show, two_thousand: Path, thousands: dict[str, Any]) -> None:
@@ -110,12 +110,16 @@ def test_filters_find_what_is_wrong_among_many(show: Show, two_thousand: Path, t
 
 def test_a_pair_for_which_others_stand_says_so(show: Show, two_thousand: Path) -> None:
     shown = show(two_thousand, "by=host&from=cluster01-compute1&to=cluster01-controller")
-    untried = [pair for pair, label in shown.labels().items() if label == "not tested"]
-    shown.cell(*untried[-1].split(" to ")).click()
+    pair, standing = "cluster01-compute1 to cluster01-controller", "cluster01-compute6 → cluster01-controller"
+    assert shown.labels()[pair] == f"as {standing}"
+    assert shown.cell(*pair.split(" to ")).inner_text() == "as others"
+    shown.cell(*pair.split(" to ")).click()
+    inside = shown.page.locator("#inside").inner_text()
     assert (
-        "– Not tested. Other hosts of the same classes were tested instead: 8 connections from cluster01 slurm_compute "
-        "to cluster01-controller."
-    ) in shown.page.locator("#inside").inner_text()
+        f"As {standing}. Other hosts of the same classes were tested instead: 8 connections from cluster01 "
+        "slurm_compute to cluster01-controller."
+    ) in inside
+    assert "6817/tcp flow slurm_control: observed open" in inside
 
 
 def test_it_fits_a_phone(show: Show, two_thousand: Path) -> None:

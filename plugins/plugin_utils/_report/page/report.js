@@ -107,9 +107,11 @@ const hasClasses = [...members.values()].some((found) => found.length > 1);
 
 // ---- the state, kept in the address behind the #
 
-const FIELDS = ["from", "to", "role", "service", "outcome", "verdict", "by"];
-const state = {from: "", to: "", role: "", service: "", outcome: "", verdict: "", by: "", theme: "", open: null,
-               rows: new Set(), columns: new Set()};
+const FIELDS = ["from", "to", "role", "service", "flow", "outcome", "verdict", "by", "cells", "find"];
+// These are no filters of the matrix, so nothing clears them.
+const OPTIONS = ["by", "cells", "find"];
+const state = {...Object.fromEntries(FIELDS.map((field) => [field, ""])), theme: "", open: null, rows: new Set(),
+               columns: new Set()};
 
 function readState() {
   const said = new URLSearchParams(location.hash.slice(1));
@@ -140,12 +142,14 @@ function chosen() {
   const goes = names.map((name) => name.toLowerCase().includes(to));
   const role = names.map((name, index) => !state.role || rolesOf[index].includes(state.role));
   const service = state.service && coded("services", (list) => list.includes(state.service));
+  const flow = state.flow && coded("flow", (name) => name === state.flow);
   const verdict = state.verdict ? VERDICTS.indexOf(state.verdict) : -1;
   const outcome = state.outcome && state.outcome !== "untested" ? OUTCOMES.indexOf(state.outcome) : -1;
   return Uint8Array.from({length: total}, (unused, cell) => {
     const source = sourceOf[cell];
     const target = targetOf[cell];
     return comes[source] && goes[target] && (role[source] || role[target]) && (!service || service[cell])
+      && (!flow || flow[cell])
       && (verdict < 0 || verdictOf[cell] === verdict) && (outcome < 0 || outcomeOf[cell] === outcome);
   });
 }
@@ -176,7 +180,7 @@ function linesOf(side) {
   return found;
 }
 
-/** Counts by row and column, as {count, right, unknown, wrong, open}; nothing where no connection was tried. */
+/** What was tried by row and column, as {cells, tally, open}; nothing where no connection was tried. */
 function counted(rows, columns, mask) {
   const inRow = linesOf(rows);
   const inColumn = linesOf(columns);
@@ -187,8 +191,8 @@ function counted(rows, columns, mask) {
       for (const column of inColumn[targetOf[cell]]) {
         const key = row * columns.length + column;
         let pair = pairs.get(key);
-        if (!pair) pairs.set(key, pair = {count: 0, tally: [0, 0, 0], open: 0});
-        pair.count += 1;
+        if (!pair) pairs.set(key, pair = {cells: [], tally: [0, 0, 0], open: 0});
+        pair.cells.push(cell);
         pair.tally[verdictOf[cell]] += 1;
         if (outcomeOf[cell] === 0) pair.open += 1;
       }
@@ -209,7 +213,7 @@ function filter() {
   let rows = lines(every.filter((index) => named(index, state.from)), state.rows);
   let columns = lines(every.filter((index) => isTarget[index] && named(index, state.to)), state.columns);
   let pairs = counted(rows, columns, mask);
-  if (state.role || state.service || state.verdict || (state.outcome && state.outcome !== "untested")) {
+  if (state.role || state.service || state.flow || state.verdict || (state.outcome && state.outcome !== "untested")) {
     const width = columns.length;
     const usedRows = new Set();
     const usedColumns = new Set();
@@ -228,16 +232,97 @@ function filter() {
 function tellStatus(mask) {
   const {rows, columns, tried} = matrix;
   const size = `${plural(rows.length, "row")}, ${plural(columns.length, "column")}`;
-  let untested = 0;
   if (state.outcome === "untested") {
+    const count = {untested: 0, shared: 0};
     rows.forEach((row, r) => columns.forEach((column, c) => {
-      if (!tried.has(r * columns.length + c) && !isSame(row, column)) untested += 1;
+      if (tried.has(r * columns.length + c) || isSame(row, column)) return;
+      count[isShared(row, column) ? "shared" : "untested"] += 1;
     }));
-    byId("status").textContent = `Showing ${plural(untested, "pair")} not tested. ${size}.`;
+    const said = [`Showing ${plural(count.untested, "pair")} not tested.`, count.shared
+      && `Of ${plural(count.shared, "more pair")}, hosts of the same classes were tested.`, `${size}.`];
+    byId("status").textContent = said.filter(Boolean).join(" ");
   } else {
     const count = mask.reduce((sum, one) => sum + one, 0);
     byId("status").textContent = `Showing ${number.format(count)} of ${plural(total, "connection")}. ${size}.`;
   }
+}
+
+// ---- what stands in for a pair that was not tried: another pair of the same classes
+
+const kinds = [...new Set(names.map((name, index) => classOf[index] || name))];
+const numberOf = new Map(kinds.map((kind, index) => [kind, index]));
+const kindOf = names.map((name, index) => numberOf.get(classOf[index] || name));
+const pairOf = (source, target) => source * names.length + target;
+const kindsOf = (source, target) => kindOf[source] * kinds.length + kindOf[target];
+/** Pairs that the report says were left out, and why: nothing stands in for them. */
+const leftOut = new Set(packed.not_tested.filter(({source, target}) => place.has(source) && place.has(target))
+  .map(({source, target}) => pairOf(place.get(source), place.get(target))));
+/** By pair of classes what was tried: the first pair, and by target and by source the pair with the worst verdict. */
+const triedOf = new Map();
+for (let cell = 0; cell < total; cell += 1) {
+  const [source, target, verdict] = [sourceOf[cell], targetOf[cell], verdictOf[cell]];
+  const key = kindsOf(source, target);
+  let tried = triedOf.get(key);
+  if (!tried) triedOf.set(key, tried = {first: {source, target}, to: new Map(), from: new Map()});
+  for (const [side, end] of [[tried.to, target], [tried.from, source]]) {
+    const worst = side.get(end);
+    if (!worst || worst.verdict < verdict) side.set(end, {source, target, verdict});
+  }
+}
+
+function isShared(row, column) {
+  const [source, target] = [row.hosts[0], column.hosts[0]];
+  const isLeftOut = row.hosts.length === 1 && column.hosts.length === 1 && leftOut.has(pairOf(source, target));
+  return !isLeftOut && triedOf.has(kindsOf(source, target));
+}
+
+/** The pair that stands in for two lines, if possible with one end of them; null if no pair of their classes was tried. */
+function standInOf(row, column) {
+  if (!isShared(row, column)) return null;
+  const {first, to, from} = triedOf.get(kindsOf(row.hosts[0], column.hosts[0]));
+  const target = column.hosts.find((host) => to.has(host));
+  const source = row.hosts.find((host) => from.has(host));
+  return target !== undefined ? to.get(target) : source !== undefined ? from.get(source) : first;
+}
+
+const standInText = ({source, target}) => `as ${names[source]} → ${names[target]}`;
+
+// ---- the ports of a pair
+
+const portText = (cell) => `${value("port", cell)}/${value("protocol", cell)}`;
+const known = new WeakMap();
+
+/** The ports of connections by what they are: wrong, unknown, open or closed. A port counts once, as the worst. */
+function portsOf(cells) {
+  if (known.has(cells)) return known.get(cells);
+  const rank = (cell) => verdictOf[cell] ? verdictOf[cell] + 1 : outcomeOf[cell] === 0 ? 1 : 0;
+  const ranks = new Map();
+  const named = new Map();
+  for (const cell of cells) {
+    const text = portText(cell);
+    ranks.set(text, Math.max(ranks.get(text) || 0, rank(cell)));
+    named.set(text, value("services", cell));
+  }
+  const sorted = [...ranks.keys()].sort(byPort);
+  const ranked = (wanted) => sorted.filter((text) => ranks.get(text) === wanted);
+  const ports = {wrong: ranked(3), unknown: ranked(2), open: ranked(1), closed: ranked(0), named};
+  known.set(cells, ports);
+  return ports;
+}
+
+/** TCP before UDP, and by number. */
+function byPort(one, other) {
+  const [port, protocol] = one.split("/");
+  const [otherPort, otherProtocol] = other.split("/");
+  return protocol === otherProtocol ? port - otherPort : protocol < otherProtocol ? -1 : 1;
+}
+
+/** Ports in one text, with each protocol once: `22, 6817/tcp, 53/udp`. */
+function portsText(ports) {
+  return ports.map((text, index) => {
+    const [port, protocol] = text.split("/");
+    return (ports[index + 1] || "").endsWith(`/${protocol}`) ? port : text;
+  }).join(", ");
 }
 
 // ---- the matrix on the screen: only what is visible is drawn
@@ -247,22 +332,59 @@ const size = byId("size");
 const view = byId("view");
 const grid = byId("grid");
 const active = {row: 0, column: 0};
-const pixels = (name) => parseFloat(getComputedStyle(scroll).getPropertyValue(name));
 let drawn = {row: 0, column: 0, rows: 0, columns: 0};
 
 let room = {};
+const limit = (least, wanted, most) => Math.max(least, Math.min(wanted, most));
+const showsPorts = () => state.cells === "ports";
 
-/** Make the headers as large as the names need, within limits, and the place to scroll in as large as all lines. */
+const pen = document.createElement("canvas").getContext("2d");
+const widths = {bold: new Map(), small: new Map()};
+
+/** How wide a text is in the matrix: in bold letters, or in the small ones of a cell that was not tried. */
+function widthOf(text, letters = "bold") {
+  const shape = text.replace(/[0-9]/g, "0"); // all digits are of one width
+  const known = widths[letters];
+  if (!known.has(shape)) {
+    const {fontSize, fontFamily} = getComputedStyle(grid);
+    const size = parseFloat(fontSize);
+    pen.font = `${letters === "bold" ? `700 ${size}` : `400 ${size * SMALL}`}px ${fontFamily}`;
+    known.set(shape, pen.measureText(shape).width);
+  }
+  return known.get(shape);
+}
+
+/** How wide cells are: what the longest number needs, and the longest host that may stand in, within limits. */
+function cellWidth(isNarrow) {
+  if (showsPorts()) return isNarrow ? 132 : 156;
+  let widest = isNarrow ? 62 : 70;
+  for (const pair of matrix.pairs.values()) widest = Math.max(widest, widthOf(countText(pair, number.format)) + PADDING);
+  const hosts = matrix.rows.filter((line) => line.hosts.length === 1 && members.get(classOf[line.hosts[0]]));
+  const longest = hosts.reduce((most, line) => Math.max(most, widthOf(line.label, "small")), 0);
+  return Math.ceil(Math.min(Math.max(widest, Math.min(longest + NARROW_PADDING, 92)), isNarrow ? 104 : 112));
+}
+
+/** How large the headers are: what the names need, if the cells leave it, or else a part of the whole. */
+function headSize(cell, isNarrow) {
+  const width = (line) => widthOf(headText(line)) + (line.inner ? 13 : 0);
+  const longest = (side) => side.reduce((most, line) => Math.max(most, width(line)), 0);
+  const space = {width: byId("filters").clientWidth - 20, // without a scroll bar
+                 height: parseFloat(getComputedStyle(scroll).maxHeight) - 2};
+  const most = {width: Math.max(space.width - matrix.columns.length * cell.width, isNarrow ? 150 : space.width * 0.3),
+                height: Math.max(space.height - matrix.rows.length * cell.height, isNarrow ? 150 : space.height * 0.42)};
+  const isFlat = longest(matrix.columns) <= cell.width - PADDING;
+  grid.classList.toggle("flat", isFlat);
+  return {width: Math.floor(limit(100, longest(matrix.rows) + 14, most.width)),
+          height: isFlat ? 34 : Math.floor(limit(60, longest(matrix.columns) + 20, most.height))};
+}
+
+/** Give the headers and cells their size, and the place to scroll in the size of all lines. */
 function makeRoom() {
-  const letters = (line) => line.label.length + (line.folded === null ? 0 : 2);
-  const longest = (side) => side.reduce((most, line) => Math.max(most, letters(line)), 0);
   const isNarrow = matchMedia("(max-width: 640px)").matches;
-  const limit = (least, wanted, most) => Math.max(least, Math.min(wanted, most));
-  const head = {width: limit(110, 20 + 8 * longest(matrix.rows), isNarrow ? 130 : 290),
-                height: limit(60, 16 + 8 * longest(matrix.columns), isNarrow ? 120 : 210)};
-  scroll.style.setProperty("--head-width", `${head.width}px`);
-  scroll.style.setProperty("--head-height", `${head.height}px`);
-  const cell = {width: pixels("--cell-width"), height: pixels("--cell-height")};
+  const cell = {width: cellWidth(isNarrow), height: showsPorts() ? 42 : isNarrow ? 34 : 28};
+  const head = headSize(cell, isNarrow);
+  for (const [name, pixels] of [["head-width", head.width], ["head-height", head.height], ["cell-width", cell.width],
+                                ["cell-height", cell.height]]) scroll.style.setProperty(`--${name}`, `${pixels}px`);
   const whole = {width: head.width + matrix.columns.length * cell.width,
                  height: head.height + matrix.rows.length * cell.height};
   const at = {top: scroll.scrollTop, left: scroll.scrollLeft};
@@ -309,40 +431,145 @@ function draw() {
   const current = cellAt(active.row, active.column);
   (current || grid.querySelector("tbody [data-row]") || scroll).tabIndex = 0;
   if (hadFocus) (current || view).focus({preventScroll: true});
+  point();
 }
 
 const cellAt = (row, column) => grid.querySelector(`[data-row="${row}"][data-column="${column}"]`);
 
 function header(line, scope, row, column) {
   const open = line.folded === null ? null : String(!line.folded);
-  const sign = line.folded === null ? "" : line.folded ? "▸ " : "▾ ";
   const role = scope === "col" ? "columnheader" : "rowheader";
   return make("th", {scope, role, class: line.inner ? "inner" : "", title: line.label, "aria-label": line.label,
                      "aria-expanded": open, "aria-colindex": column + 2, tabindex: -1, "data-row": row,
                      "data-column": column},
-              make("span", {}, sign + line.label));
+              make("span", {}, headText(line)));
 }
+
+const headText = (line) => (line.folded === null ? "" : line.folded ? "▸ " : "▾ ") + line.label;
+// What a cell needs beside its text.
+const PADDING = 11;
+const NARROW_PADDING = 6;
+// How large the letters of a cell that was not tried are, to those of the others; as in the style.
+const SMALL = 0.83;
+const verdictIn = (pair) => pair.tally[2] ? "wrong" : pair.tally[1] ? "unknown" : "right";
+
+// The number that matters in a cell: of those that are wrong, else unknown, else open.
+const countIn = (pair) => verdictIn(pair) === "right" ? pair.open : pair.tally[VERDICTS.indexOf(verdictIn(pair))];
+const countText = (pair, written) =>
+  `${MARKS[verdictIn(pair)]} ${written(countIn(pair))}/${written(pair.cells.length)}`;
+
+function countWords(pair) {
+  const [verdict, count, all] = [verdictIn(pair), countIn(pair), pair.cells.length];
+  return verdict === "right" ? `all ${all} right, ${count} open` : `${count} of ${all} ${verdict}`;
+}
+
+/** As many ports as there is room for, and how many more there are. */
+function fitted(mark, ports) {
+  const texts = ports.map((unused, index) => {
+    const rest = ports.length - index - 1;
+    return `${mark} ${portsText(ports.slice(0, index + 1))}${rest ? ` +${number.format(rest)}` : ""}`;
+  });
+  return texts.filter((text, index) => !index || widthOf(text) <= room.cell.width - PADDING).pop();
+}
+
+/** The lines of a cell that shows ports: those that are wrong or unknown, and those that are open. */
+function portLines(pair) {
+  const ports = portsOf(pair.cells);
+  const bad = ["wrong", "unknown"].find((verdict) => ports[verdict].length);
+  const lines = [bad && fitted(MARKS[bad], ports[bad]), ports.open.length && fitted(MARKS.right, ports.open)];
+  return lines.some(Boolean) ? lines.filter(Boolean) : [`${MARKS.right} –`];
+}
+
+/** The ports in words, by what they are. */
+function portWords(cells, most) {
+  const ports = portsOf(cells);
+  return ["wrong", "unknown", "open"].filter((word) => ports[word].length)
+    .map((word) => [word, some(ports[word].map((text) => [text, ...ports.named.get(text)].join(" ")), most)])
+    .concat(ports.closed.length ? [["closed", plural(ports.closed.length, "port")]] : []);
+}
+
+/** What stands in, as short as there is room for in two lines. */
+function standInLines(other, row, column) {
+  const [source, target] = [names[other.source], names[other.target]];
+  const words = column.hosts.includes(other.target) ? ["as", source]
+    : row.hosts.includes(other.source) ? ["as", `→ ${target}`] : [`as ${source}`, `→ ${target}`];
+  const fits = (text) => widthOf(text, "small") <= room.cell.width - NARROW_PADDING;
+  if (fits(words.join(" "))) return [words.join(" ")];
+  return words.every(fits) ? words : ["as others"];
+}
+
 
 /** How a cell looks and what a screen reader says of it. */
 function looks(row, column, r, c) {
   const pair = matrix.pairs.get(r * matrix.columns.length + c);
   const where = `${row.label} to ${column.label}: `;
   const wasTried = matrix.tried.has(r * matrix.columns.length + c);
-  if (isSame(row, column)) return {kind: "none", text: "", label: `${where}the same host`};
-  if (!pair && wasTried) return {kind: "none", text: "", label: `${where}no connection matches the filters`};
-  if (!pair) return {kind: "untested", text: "not tested", label: `${where}not tested`};
-  const verdict = pair.tally[2] ? "wrong" : pair.tally[1] ? "unknown" : "right";
-  const count = verdict === "right" ? pair.open : pair.tally[VERDICTS.indexOf(verdict)];
-  const said = verdict === "right" ? `all ${pair.count} right, ${count} open` : `${count} of ${pair.count} ${verdict}`;
-  return {kind: verdict + (verdict === "right" && pair.open ? " opened" : ""),
-          text: `${MARKS[verdict]} ${short(count)}/${short(pair.count)}`, label: where + said};
+  if (isSame(row, column)) return {kind: "none", lines: [], label: `${where}the same host`};
+  if (!pair && wasTried) return {kind: "none", lines: [], label: `${where}no connection matches the filters`};
+  const other = pair ? null : standInOf(row, column);
+  if (!pair && other) {
+    const label = where + standInText(other);
+    return state.outcome === "untested" ? {kind: "none", lines: [], label}
+      : {kind: "untested", lines: standInLines(other, row, column), label};
+  }
+  if (!pair) return {kind: "untested", lines: ["not tested"], label: `${where}not tested`};
+  const kind = verdictIn(pair) + (verdictIn(pair) === "right" && pair.open ? " opened" : "");
+  const label = where + countWords(pair);
+  if (showsPorts()) {
+    const said = portWords(pair.cells, 8).filter(([word]) => word !== "closed");
+    return {kind, lines: portLines(pair), label: [label, ...said.map((words) => words.join(": "))].join("; ")};
+  }
+  const whole = countText(pair, number.format);
+  return {kind, lines: [widthOf(whole) <= room.cell.width - PADDING ? whole : countText(pair, short)], label};
 }
 
+/** A cell. Where it is shorter than what it says, a tooltip has the whole. */
 function gridCell(row, column, r, c) {
-  const look = looks(row, column, r, c);
-  return make("td", {class: look.kind, "aria-label": look.label, tabindex: -1, "data-row": r, "data-column": c,
-                     "aria-colindex": c + 2}, look.text);
+  const {kind, lines, label} = looks(row, column, r, c);
+  const isShort = /[0-9][kM]/.test(lines[0]) || lines[0] === "as others";
+  return make("td", {class: kind, "aria-label": label, tabindex: -1, "data-row": r, "data-column": c,
+                     "aria-colindex": c + 2, title: isShort && label},
+              ...lines.length > 1 ? lines.map((line) => make("span", {}, line)) : lines);
 }
+
+// ---- the line below the matrix: the ports of the cell that is pointed at, or else has the focus
+
+let pointed = null;
+
+function pointAt(event) {
+  const cell = event.target.closest("[data-row]");
+  const at = cell && {row: Number(cell.dataset.row), column: Number(cell.dataset.column)};
+  if (at && pointed && at.row === pointed.row && at.column === pointed.column) return;
+  pointed = at;
+  point();
+}
+
+function point() {
+  const hasFocus = grid.contains(document.activeElement);
+  const {row, column} = pointed || (hasFocus ? active : {row: -1, column: -1});
+  const [source, target] = [matrix.rows[row], matrix.columns[column]];
+  byId("pointed").replaceChildren(...source && target ? aboutPair(source, target, row * matrix.columns.length + column)
+    : source || target ? aboutLine(source || target)
+      : [make("span", {class: "quiet"}, "Point at a cell, or move to it with the arrow keys: here are its ports.")]);
+}
+
+const aboutLine = (line) => [make("strong", {}, line.label),
+  line.hosts.length > 1 ? `: ${some(line.hosts.map((host) => names[host]), 12)}` : ""];
+
+function aboutPair(row, column, key) {
+  if (isSame(row, column)) return [make("strong", {}, row.label), " is both the source and the target."];
+  const title = make("strong", {}, `${row.label} → ${column.label}`);
+  const pair = matrix.pairs.get(key);
+  if (pair) return [title, `: ${countWords(pair)}.`, ...aboutPorts(pair.cells)];
+  if (matrix.tried.has(key)) return [title, ": no connection matches the filters."];
+  const other = standInOf(row, column);
+  if (!other) return [title, ": not tested."];
+  return [title, " was not tried itself, but ", make("strong", {}, standInText(other).slice(3)),
+          " was, with hosts of the same classes.", ...aboutPorts(cellsBetween([other.source], [other.target]))];
+}
+
+const aboutPorts = (cells) => portWords(cells, 6).flatMap(([word, ports]) => [" ",
+  make("span", {class: `about ${word}`}, make("b", {}, word), ` ${ports}`)]);
 
 // ---- moving in the matrix
 
@@ -374,6 +601,8 @@ function onFocus(event) {
   active.column = Number(cell.dataset.column);
   for (const other of grid.querySelectorAll('[tabindex="0"]')) other.tabIndex = -1;
   cell.tabIndex = 0;
+  pointed = null;
+  point();
 }
 
 function onKey(event) {
@@ -432,7 +661,6 @@ function gathered(verdict) {
 
 const found = [...gathered("wrong"), ...gathered("unknown")];
 const distinct = (cells, what) => [...new Set(cells.map(what))].sort(collator.compare);
-const portText = (cell) => `${value("port", cell)}/${value("protocol", cell)}`;
 const endsOf = (cells) => [sourceOf, targetOf]
   .map((end) => some(distinct(cells, (cell) => names[end[cell]]))).join(" → ");
 const mark = (verdict, text) => make("span", {class: `mark ${verdict}`}, `${MARKS[verdict]} ${text || verdict}`);
@@ -503,7 +731,7 @@ function showSummary() {
 }
 
 function only(field, value) {
-  for (const name of FIELDS) if (name !== "by") state[name] = "";
+  for (const name of FIELDS) if (!OPTIONS.includes(name)) state[name] = "";
   state[field] = value;
   changed();
   byId("matrix-title").scrollIntoView();
@@ -521,6 +749,115 @@ function showUntested() {
   const nothing = make("p", {class: "quiet"}, "Nothing was left out between the hosts and classes that took part.");
   const items = packed.not_tested;
   byId("untested").append(...(items.length ? [list, fill(list, items, skippedItem, 8)] : [nothing]));
+}
+
+// ---- what is open to networks outside
+
+/** Classes with the same openings share them: `[{targets, openings}]`, those with most openings first. */
+function outsideGroups() {
+  const openings = new Map();
+  for (const {to, ...opening} of packed.outside) openings.set(to, [...(openings.get(to) || []), opening]);
+  const groups = new Map();
+  for (const [target, list] of openings) {
+    const key = JSON.stringify(list);
+    if (!groups.has(key)) groups.set(key, {targets: [], openings: list});
+    groups.get(key).targets.push(target);
+  }
+  return [...groups.values()].sort((one, other) => other.openings.length - one.openings.length
+    || collator.compare(one.targets[0], other.targets[0]));
+}
+
+/** The name of a class, and how many hosts are in it; a host alone stands for itself. */
+function classText(name) {
+  const found = members.get(name) || [];
+  return found.length === 1 ? names[found[0]] : `${name} (${number.format(found.length)})`;
+}
+
+function outsideBody({targets, openings}) {
+  const texts = targets.map(classText).sort(collator.compare);
+  const head = make("th", {scope: "rowgroup", rowspan: openings.length, class: "wraps", title: texts.join(", ")},
+    some(texts, 4));
+  return make("tbody", {}, ...openings.map(({flow, services, ports, endpoints, networks}, index) => make("tr", {},
+    index ? null : head,
+    ...[some(ports, 6), some(services, 6), flow, some(endpoints, 4), some(networks, 6)]
+      .map((text) => make("td", {class: text === flow ? "" : "wraps"}, text || "–")))));
+}
+
+function heads(texts, numbers = []) {
+  const head = (text) => make("th", {scope: "col", class: numbers.includes(text) && "number"}, text);
+  return make("thead", {}, make("tr", {}, ...texts.map(head)));
+}
+
+function showOutside() {
+  const groups = outsideGroups();
+  if (!groups.length) {
+    byId("outside").append(make("p", {class: "quiet"},
+      "Nothing: no flow opens a port of these hosts to addresses outside the inventory."));
+    return;
+  }
+  const table = make("table", {class: "list"}, heads(["To", "Ports", "Services", "Flow", "From endpoints", "Networks"]));
+  const region = {class: "region tall", tabindex: 0, role: "group", "aria-labelledby": "outside-title"};
+  byId("outside").append(make("div", region, table), fill(table, groups, outsideBody, 12), make("p", {class: "key"},
+    "By the port file. A host in observe mode and a trusted interface accept more."));
+}
+
+// ---- the flows
+
+/** By flow how many connections it allows, by verdict, and how many were open. */
+const uses = new Map();
+for (let cell = 0; cell < total; cell += 1) {
+  const name = value("flow", cell);
+  if (!uses.has(name)) uses.set(name, {count: 0, tally: [0, 0, 0], open: 0});
+  const use = uses.get(name);
+  use.count += 1;
+  use.tally[verdictOf[cell]] += 1;
+  if (outcomeOf[cell] === 0) use.open += 1;
+}
+
+/** The flows that are on, the worst first, and those that no probe used last. */
+function flowsToShow() {
+  const part = state.find.toLowerCase();
+  const words = ([name, flow]) => [name, flow.title, ...flow.from, ...flow.to, ...flow.services].join(" ").toLowerCase();
+  const use = ([name]) => uses.get(name) || {count: 0, tally: [0, 0, 0]};
+  const rank = (item) => [use(item).tally[2], use(item).tally[1], use(item).count ? 1 : 0];
+  return [...flows].filter((item) => item[1].is_on && words(item).includes(part)
+      && (!state.service || item[1].services.includes(state.service)))
+    .sort((one, other) => {
+      const [more, less] = [rank(other), rank(one)];
+      const index = more.findIndex((count, place) => count !== less[place]);
+      return index < 0 ? collator.compare(one[0], other[0]) : more[index] - less[index];
+    });
+}
+
+const FLOW_HEADS = ["Flow", "From", "To", "Services", "Need", "Tried", "Open", "Wrong", "Unknown", "Right"];
+
+function showFlows() {
+  const list = flowsToShow();
+  const on = [...flows.values()].filter((flow) => flow.is_on);
+  const off = flows.size - on.length;
+  byId("flows-count").textContent = `Showing ${number.format(list.length)} of ${plural(on.length, "flow")} that `
+    + `${on.length === 1 ? "is" : "are"} on.${off ? ` ${number.format(off)} off.` : ""}`;
+  byId("flows").replaceChildren(heads(FLOW_HEADS, FLOW_HEADS.slice(5)), make("tbody", {}, ...list.map(flowRow)));
+}
+
+function flowRow([name, flow]) {
+  const use = uses.get(name);
+  const isChosen = state.flow === name;
+  const button = {type: "button", class: "link", "aria-pressed": String(isChosen),
+                  onclick: () => only("flow", isChosen ? "" : name)};
+  return make("tr", {class: isChosen && "chosen"},
+    make("th", {scope: "row", class: "long"}, use ? make("button", button, name) : make("strong", {}, name),
+      flow.title && make("span", {class: "what"}, flow.title)),
+    ...[flow.from, flow.to, flow.services].map((list) => make("td", {class: "wraps"}, some(list, 4))),
+    make("td", {}, flow.need),
+    ...use ? useCells(use) : [make("td", {class: "quiet", colspan: 5}, "not probed")]);
+}
+
+function useCells({count, open, tally}) {
+  const [right, unknown, wrong] = tally;
+  const numbers = [["", count], ["", open], ["wrong", wrong], ["unknown", unknown], ["", right]];
+  return numbers.map(([kind, amount]) => make("td", {class: `number ${amount ? kind : "quiet"}`},
+    (amount && kind ? `${MARKS[kind]} ` : "") + number.format(amount)));
 }
 
 // ---- a cell, opened
@@ -551,15 +888,19 @@ function openPair(row, column) {
   if (isSame(row, column)) return;
   state.open = {source: row.key, target: column.key};
   writeState();
-  const from = new Set(row.hosts);
-  const to = new Set(column.hosts);
-  const mask = state.outcome === "untested" ? all : chosen();
+  const cells = cellsBetween(row.hosts, column.hosts, state.outcome === "untested" ? all : chosen());
+  const parts = [ends(row, column), ...connections(cells), ...untested(row, column, cells)];
+  show(`${row.label} → ${column.label}`, parts, () => moveTo(active.row, active.column));
+}
+
+/** The connections from some hosts to others. */
+function cellsBetween(sources, targets, mask = all) {
+  const [from, to] = [new Set(sources), new Set(targets)];
   const cells = [];
   for (let cell = 0; cell < total; cell += 1) {
     if (mask[cell] && from.has(sourceOf[cell]) && to.has(targetOf[cell])) cells.push(cell);
   }
-  const parts = [ends(row, column), ...connections(cells), ...untested(row, column, cells)];
-  show(`${row.label} → ${column.label}`, parts, () => moveTo(active.row, active.column));
+  return cells;
 }
 
 /** Who the two ends are, where each is one host. */
@@ -581,23 +922,29 @@ function untested(row, column, cells) {
   const matches = (name, line) => name === "" || line.hosts.some((index) => names[index] === name);
   const skipped = packed.not_tested.filter((item) => (item.source || item.target)
     && matches(item.source, row) && matches(item.target, column));
-  const parts = cells.length ? [] : [make("p", {}, make("strong", {}, "– Not tested. "), standIn(row, column))];
+  const parts = cells.length ? [] : standIn(row, column);
   if (!skipped.length) return parts;
   const list = make("ul", {});
   return [...parts, make("h3", {}, "Not tested"), make("div", {class: "found"}, list, fill(list, skipped, skippedItem, 10))];
 }
 
-/** What a pair without connections can be judged by: the pair of its classes. */
+/** What a pair without connections can be judged by: the pairs of its classes, and the connections of one of them. */
 function standIn(row, column) {
-  const kind = (index) => classOf[index] || names[index];
-  const from = kind(row.hosts[0]);
-  const to = kind(column.hosts[0]);
+  const said = (head, text) => make("p", {class: "break"}, make("strong", {}, head), ` ${text}`);
+  const wanted = kindsOf(row.hosts[0], column.hosts[0]);
   let count = 0;
-  for (let cell = 0; cell < total; cell += 1) {
-    if (kind(sourceOf[cell]) === from && kind(targetOf[cell]) === to) count += 1;
+  for (let cell = 0; cell < total; cell += 1) if (kindsOf(sourceOf[cell], targetOf[cell]) === wanted) count += 1;
+  if (!count) {
+    return [said("– Not tested.", "No connection between these hosts, or between hosts of their classes, was tried.")];
   }
-  return count ? `Other hosts of the same classes were tested instead: ${plural(count, "connection")} from ${from} to ${to}.`
-    : "No connection between these hosts, or between hosts of their classes, was tried.";
+  const [from, to] = [row, column].map((line) => kinds[kindOf[line.hosts[0]]]);
+  const connected = `${plural(count, "connection")} from ${from} to ${to}`;
+  const text = `Other hosts of the same classes were tested instead: ${connected}.`;
+  const other = standInOf(row, column);
+  if (!other) return [said("– Not tested.", text)];
+  const title = standInText(other);
+  return [said(`${title[0].toUpperCase()}${title.slice(1)}.`, text), make("h3", {class: "break"}, title.slice(3)),
+          ...connections(cellsBetween([other.source], [other.target]))];
 }
 
 const ALIKE = ["verdict", "flow", "intended", "compiled", "outcome", "denied_by", "rule"];
@@ -719,14 +1066,19 @@ function setUp() {
   const sorted = (list) => [...new Set(list)].sort(collator.compare).map((name) => [name, name]);
   options("role", [["", "any"], ...sorted(rolesOf.flat())]);
   options("service", [["", "any"], ...sorted(columns.get("services").values.flat())]);
+  options("flow", [["", "any"], ...sorted(columns.get("flow").values.filter(Boolean))]);
   options("outcome", [["", "any"], ...OUTCOMES.map((name) => [name, name]), ["untested", "not tested"]]);
   options("verdict", [["", "any"], ...["wrong", "unknown", "right"].map((name) => [name, `${MARKS[name]} ${name}`])]);
   options("by", [["class", "one per class"], ["host", "one per host"]]);
+  options("cells", [["", "counts"], ["ports", "ports"]]);
   byId("by").parentElement.hidden = !hasClasses;
+  byId("shared-key").hidden = !hasClasses;
   for (const field of FIELDS) {
     byId(field).addEventListener("input", () => {
       state[field] = byId(field).value;
-      changed();
+      if (field !== "find") return changed();
+      writeState();
+      showFlows();
     });
   }
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -743,8 +1095,12 @@ function apply() {
   const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   if (state.theme) document.documentElement.dataset.theme = state.theme;
   else delete document.documentElement.dataset.theme;
+  for (const key of document.querySelectorAll("[data-cells]")) {
+    key.hidden = (key.dataset.cells === "ports") !== showsPorts();
+  }
   byId("theme").textContent = (state.theme || system) === "dark" ? "Light colours" : "Dark colours";
   filter();
+  showFlows();
   makeRoom();
   active.row = Math.min(active.row, matrix.rows.length - 1);
   active.column = Math.min(active.column, matrix.columns.length - 1);
@@ -783,6 +1139,7 @@ readState();
 setUp();
 showSummary();
 showFound();
+showOutside();
 showUntested();
 apply();
 openNamed();
@@ -801,6 +1158,13 @@ dialog.addEventListener("close", () => {
   goBack();
 });
 view.addEventListener("focusin", onFocus);
+view.addEventListener("focusout", () => setTimeout(point));
+// Not pointerover, which also comes when a cell is drawn anew under a pointer that rests.
+view.addEventListener("pointermove", pointAt);
+view.addEventListener("pointerleave", () => {
+  pointed = null;
+  point();
+});
 view.addEventListener("keydown", onKey);
 view.addEventListener("click", onClick);
 view.tabIndex = -1;
