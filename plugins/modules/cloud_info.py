@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cloud_info
 short_description: Write the plan as the security groups of a cloud
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Writes what the flows of a plan open as the rules of a cloud. Each class of hosts with the same policy is one group,
     and a rule names groups instead of addresses where exactly their hosts are meant.

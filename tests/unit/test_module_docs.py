@@ -65,6 +65,20 @@ def test_an_internal_plugin_says_first_who_uses_it(name: str, documented: dict[s
     assert re.match(r"Internal\. The (action plugin|roles?|playbooks?) ", first), name
 
 
+def released(release: dict[str, Any]) -> set[str]:
+    """Return what a release in the changelog has as new."""
+    plugins = [plugin for plugins in release.get("plugins", {}).values() for plugin in plugins]
+    return {plugin["name"] for plugin in [*release.get("modules", []), *plugins]}
+
+
+def test_what_no_release_has_yet_is_new_in_the_next() -> None:
+    coming = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
+    changelog = yaml.safe_load((ROOT / "changelogs" / "changelog.yaml").read_text(encoding="utf-8"))
+    since = {name: version for version, release in changelog["releases"].items() for name in released(release)}
+    added = {name: documented["version_added"] for plugins in PLUGINS.values() for name, documented in plugins.items()}
+    assert added == {name: since.get(name, coming) for name in added}
+
+
 def test_the_action_group_has_the_modules_with_the_option_plan() -> None:
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     fragments = {name: set(documented["extends_documentation_fragment"]) for name, documented in MODULES.items()}
