@@ -29,6 +29,9 @@ options:
     description:
       - Files on the controller with rules of one host. Each is the output of C(nft -j list ruleset), C(iptables-save)
         or C(ip6tables-save), or C(/etc/ufw/user.rules) or C(/etc/ufw/user6.rules).
+      - From a cloud, a file has the groups of one host as JSON - the output of C(aws ec2 describe-security-groups),
+        C(az network nsg show) or C(openstack security group rule list -f json). A rule that names another group is
+        listed and not drafted.
       - A folder with copies of C(etc/firewalld) and C(usr/lib/firewalld) has the zones of firewalld. The default zone
         decides about all packets that are from no source of another zone; other zones of interfaces are listed.
     type: list
