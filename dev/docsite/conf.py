@@ -72,28 +72,28 @@ def _listed(section: str, index: str) -> list[str]:
 
 def _with_links(app: Any, docname: str, text: str) -> str:
     """Return a page with other links to files that are no pages."""
+    folder = posixpath.dirname(docname)
 
     def link(match: re.Match[str]) -> str:
-        path, anchor = match[1], match[2] or ""
-        own = re.match(re.escape(REPOSITORY) + r"/(?:blob|tree)/main/(.+)", path)
-        if ":" in path and not own:
-            return match[0]
-        folder = posixpath.dirname(docname)
-        return f"]({_target(app, folder, own[1] if own else posixpath.normpath(posixpath.join(folder, path)), anchor)})"
+        own = re.match(re.escape(REPOSITORY) + r"/(?:blob|tree)/main/(.+)", match[1])
+        path = own[1] if own else posixpath.normpath(posixpath.join(folder, match[1]))
+        # Sphinx reports what does not exist.
+        is_here = (own or ":" not in match[1]) and (ROOT / path).exists()
+        return f"]({_target(app, folder, path)}{match[2] or ''})" if is_here else match[0]
 
     return LINK.sub(link, text)
 
 
-def _target(app: Any, folder: str, path: str, anchor: str) -> str:
-    """Return where a link to a file of the repository leads from a page in a folder."""
+def _target(app: Any, folder: str, path: str) -> str:
+    """Return where a link to a file or folder of the repository leads from a page in a folder."""
+    page, is_folder = path, (ROOT / path).is_dir()
     if plugin := PLUGIN.fullmatch(path):
-        path, anchor = f"collections/{plugin[2]}_{plugin[1]}.rst", ""
-    elif (ROOT / path).is_dir():
-        path = posixpath.join(path, "README.md")
-    if (Path(app.srcdir) / path).exists():
-        return posixpath.relpath(path, folder or ".") + anchor
-    kind = "tree" if (ROOT / path).is_dir() else "blob"
-    return f"{REPOSITORY}/{kind}/main/{path.removesuffix('/README.md')}{anchor}"
+        page = f"collections/{plugin[2]}_{plugin[1]}.rst"
+    elif is_folder:
+        page = posixpath.join(path, "README.md")
+    if (Path(app.srcdir) / page).exists():
+        return posixpath.relpath(page, folder or ".")
+    return f"{REPOSITORY}/{'tree' if is_folder else 'blob'}/main/{path}"
 
 
 def of_ansible(app: Any, env: Any, node: Any, contnode: Any) -> Any:
