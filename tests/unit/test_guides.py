@@ -90,3 +90,13 @@ def test_init_writes_the_hosts_of_the_first_cluster(tmp_path: Path) -> None:
     assert code == 0, output
     written = yaml.safe_load((tmp_path / "new" / "hosts.yml").read_text(encoding="utf-8"))
     assert written == dict(example.files)["hosts.yml"]
+
+
+def test_each_message_of_the_guide_about_failures_is_one_of_the_collection() -> None:
+    page = (ROOT / "docs" / "guides" / "refused-or-undone.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `(.+?)`", page, re.MULTILINE)
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "plugins").rglob("*.py"))
+    # Up to what is filled in.
+    beginnings = [re.split(r"…|\d", message)[0].strip() for message in messages]
+    assert len(beginnings) >= 12
+    assert [text for text in beginnings if text not in code] == []
