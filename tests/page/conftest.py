@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -100,25 +102,60 @@ def browser() -> Iterator[Browser]:
 Show = Callable[..., Shown]
 
 
+class Windows:
+    """Windows of the browser. To make one takes longer than to load a page, so tests with the same options share it."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.free: dict[str, list[Shown]] = defaultdict(list)
+        self.taken: list[tuple[str, Shown]] = []
+
+    def take(self, file: Path, options: dict[str, Any]) -> Shown:
+        """Return a window that shows nothing yet, for a file."""
+        key = json.dumps(options, sort_keys=True)
+        shown = self.free[key].pop() if self.free[key] else self._new(options)
+        self.taken.append((key, shown))
+        shown.file = file
+        shown.page.set_viewport_size(options["viewport"])
+        return shown
+
+    def _new(self, options: dict[str, Any]) -> Shown:
+        context = self.browser.new_context(**options)
+        context.set_default_timeout(_PATIENCE)
+        context.set_offline(True)
+        return Shown(context.new_page(), Path())
+
+    def give_back(self) -> list[str]:
+        """Empty the windows that were taken, and return the problems in them."""
+        problems = []
+        for key, shown in self.taken:
+            shown.page.mouse.move(0, 0)
+            shown.page.goto("about:blank")
+            problems += shown.problems
+            shown.problems.clear()
+            self.free[key].append(shown)
+        self.taken.clear()
+        return problems
+
+
+@pytest.fixture(scope="session")
+def windows(browser: Browser) -> Windows:
+    """The windows of all tests."""
+    return Windows(browser)
+
+
 @pytest.fixture
-def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
+def show(windows: Windows, tmp_path: Path) -> Iterator[Show]:
     """Shows the page of a report, or of a file that has one; what the browser complained of fails the test."""
-    shown = []
 
     def open_page(report: dict[str, Any] | Path, state: str = "", **context: Any) -> Shown:
         file = report if isinstance(report, Path) else tmp_path / "report.html"
         if not isinstance(report, Path):
             file.write_text(page(report), encoding="utf-8")
-        context = browser.new_context(**{"viewport": {"width": 1300, "height": 900}, **context})
-        context.set_default_timeout(_PATIENCE)
-        context.set_offline(True)
-        shown.append(Shown(context.new_page(), file))
-        return shown[-1].go(state)
+        return windows.take(file, {"viewport": {"width": 1300, "height": 900}, **context}).go(state)
 
     yield open_page
-    for one in shown:
-        one.page.context.close()
-    assert [problem for one in shown for problem in one.problems] == []
+    assert windows.give_back() == []
 
 
 def _written(report: dict[str, Any], folder: Path) -> Path:

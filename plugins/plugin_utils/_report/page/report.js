@@ -230,14 +230,10 @@ function filter() {
 }
 
 function tellStatus(mask) {
-  const {rows, columns, tried} = matrix;
+  const {rows, columns} = matrix;
   const size = `${plural(rows.length, "row")}, ${plural(columns.length, "column")}`;
   if (state.outcome === "untested") {
-    const count = {untested: 0, shared: 0};
-    rows.forEach((row, r) => columns.forEach((column, c) => {
-      if (tried.has(r * columns.length + c) || isSame(row, column)) return;
-      count[isShared(row, column) ? "shared" : "untested"] += 1;
-    }));
+    const count = untriedPairs();
     const said = [`Showing ${plural(count.untested, "pair")} not tested.`, count.shared
       && `Of ${plural(count.shared, "more pair")}, hosts of the same classes were tested.`, `${size}.`];
     byId("status").textContent = said.filter(Boolean).join(" ");
@@ -274,6 +270,24 @@ function isShared(row, column) {
   const [source, target] = [row.hosts[0], column.hosts[0]];
   const isLeftOut = row.hosts.length === 1 && column.hosts.length === 1 && leftOut.has(pairOf(source, target));
   return !isLeftOut && triedOf.has(kindsOf(source, target));
+}
+
+/** How many pairs were not tried: those for which nothing stands in, and the others. There may be millions of pairs. */
+function untriedPairs() {
+  const {rows, columns, tried} = matrix;
+  const byKind = (side) => side.reduce((counts, {hosts: [host]}) =>
+    counts.set(kindOf[host], (counts.get(kindOf[host]) || 0) + 1), new Map());
+  const single = (side) => new Map(side.flatMap(({hosts}, index) => hosts.length === 1 ? [[hosts[0], index]] : []));
+  const [rowKinds, columnKinds, row, column] = [byKind(rows), byKind(columns), single(rows), single(columns)];
+  const same = [...row.keys()].filter((host) => column.has(host));
+  const isUntried = ([source, target]) => row.has(source) && column.has(target) && source !== target
+    && triedOf.has(kindsOf(source, target)) && !tried.has(row.get(source) * columns.length + column.get(target));
+  let shared = -tried.size - same.filter((host) => triedOf.has(kindsOf(host, host))).length
+    - [...leftOut].map((pair) => [Math.floor(pair / names.length), pair % names.length]).filter(isUntried).length;
+  for (const key of triedOf.keys()) {
+    shared += (rowKinds.get(Math.floor(key / kinds.length)) || 0) * (columnKinds.get(key % kinds.length) || 0);
+  }
+  return {shared, untested: rows.length * columns.length - tried.size - same.length - shared};
 }
 
 /** The pair that stands in for two lines, if possible with one end of them; null if no pair of their classes was tried. */
