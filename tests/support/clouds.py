@@ -50,7 +50,7 @@ class Simulator:
 
     def __init__(self, plan: Plan, text: str, hosts: Collection[str]) -> None:
         self.addresses = {
-            host: {str(network.ip) for network in plan.addresses.host_networks([host])} for host in sorted(hosts)
+            host: [str(network.ip) for network in plan.addresses.host_networks([host])] for host in sorted(hosts)
         }
         self.group_of: Mapping[str, str] = {}
         self.load(text)
@@ -163,6 +163,11 @@ class Gcp(Simulator):
         rules = [*data["cloud_rules"], *self.DEFAULT]
         assert len({rule["name"] for rule in rules}) == len(rules)
         self.rules = sorted(rules, key=lambda rule: (rule["priority"], "denied" not in rule))
+        # A tag stands for the first address of each family.
+        self.addresses = {
+            host: list({":" in address: address for address in reversed(own)}.values())
+            for host, own in self.addresses.items()
+        }
 
     def passes(self, wire: Wire) -> bool:
         for rule in self.rules:
