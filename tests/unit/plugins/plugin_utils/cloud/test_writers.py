@@ -132,6 +132,31 @@ def test_google_cloud_has_one_rule_for_up_to_30_tags_and_256_networks() -> None:
     assert [len(rule.get("source_tags", rule.get("source_ranges"))) for rule in own] == [30, 2, 256, 1]
 
 
+def test_tags_of_google_cloud_are_peers_of_packets_in_only_and_of_hosts_with_one_address() -> None:
+    hosts = {
+        **HOSTS,
+        "two": {"groups": ["slurm_login"], "addresses": ["10.0.0.3", "10.0.0.5"]},
+        "store": {"groups": ["nfs_server"], "addresses": ["10.0.0.4"]},
+    }
+    sides = {"from": ["slurm_compute", "slurm_login"], "to": ["nfs_server"]}
+    site = {
+        "services": {"s": {"ports": ["7/tcp"]}},
+        "endpoints": {},
+        "flows": {"f": {**sides, "services": ["s"], "need": "recommended"}},
+    }
+    rules = yaml.safe_load(written(make_plan(site, hosts), "gcp").text)["cloud_rules"]
+    found = [
+        (rule["direction"], rule.get("source_tags"), rule.get("source_ranges"), rule.get("destination_ranges"))
+        for rule in rules
+        if rule.get("description") == "f"
+    ]
+    assert sorted(found, key=str) == [
+        ("EGRESS", None, None, ["10.0.0.4/32"]),
+        ("INGRESS", None, ["10.0.0.3/32", "10.0.0.5/32"], None),
+        ("INGRESS", ["hpc-slurm-compute-restricted"], None, None),
+    ]
+
+
 def test_a_reference_to_hosts_of_two_families_is_two_rules_of_openstack() -> None:
     plan = make_plan(
         {
