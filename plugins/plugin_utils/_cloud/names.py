@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of groups that every cloud accepts, and texts for descriptions.
+"""Names of groups and descriptions that every cloud accepts.
 
 The strictest rules are those of GCP and Kubernetes: up to 63 small letters, digits and hyphens, first a letter, last no
 hyphen. What is written adds up to ten characters, such as `-out-64000`. AWS keeps names that begin with `sg-`.
@@ -20,7 +20,8 @@ LONGEST = 50
 _PREFIX = re.compile(r"[a-z](?:[a-z0-9-]{0,14}[a-z0-9])?", re.ASCII)
 _UNSAFE = re.compile(r"[^a-z0-9]+", re.ASCII)
 _UNSAFE_TEXT = re.compile(r"[^A-Za-z0-9 ._+-]+", re.ASCII)
-_LONGEST_TEXT = 200
+# The longest description of a rule of Azure. Other clouds take longer ones.
+_LONGEST_TEXT = 140
 
 
 def checked_prefix(prefix: str) -> str:

@@ -183,3 +183,8 @@ def test_a_prefix_that_a_cloud_refuses_is_an_error(prefix: str) -> None:
 
 def test_titles_have_no_characters_that_clouds_refuse_or_templates_read() -> None:
     assert safe_title("a+b {{ 1 }} ü ${x} c.d_e-f") == "a+b - 1 - - -x- c.d_e-f"
+
+
+def test_a_description_is_as_long_as_azure_takes() -> None:
+    assert description(["a", "b"]) == "a, b"
+    assert description(["f" * 64] * 3) == ("f" * 64 + ", " + "f" * 64 + ", " + "f" * 64)[:137] + "..."

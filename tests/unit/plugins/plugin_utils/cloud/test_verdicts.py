@@ -45,8 +45,15 @@ CLOUD_SITES = st.builds(more, st.one_of(SITES, SITES_OF_GROUPS), st.one_of(st.no
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 @settings(max_examples=examples(60))
-@given(site=CLOUD_SITES, seed=st.integers(0, 2**32), part=st.booleans())
-def test_the_cloud_gives_the_verdicts_of_the_plan(cloud: str, site: Site, seed: int, part: bool) -> None:
+@given(
+    site=CLOUD_SITES,
+    seed=st.integers(0, 2**32),
+    part=st.booleans(),
+    references=st.sampled_from([True, True, True, False]),
+)
+def test_the_cloud_gives_the_verdicts_of_the_plan(
+    cloud: str, site: Site, seed: int, part: bool, references: bool
+) -> None:
     try:
         plan = site.plan()
     except PortFileError:  # `any/ip` from everyone
@@ -54,7 +61,7 @@ def test_the_cloud_gives_the_verdicts_of_the_plan(cloud: str, site: Site, seed: 
     hosts = sorted(plan.hosts)[:: 2 if part else 1]
     if not hosts:
         return
-    written = export(plan, cloud, hosts, "hpc")
+    written = export(plan, cloud, hosts, "hpc", references)
     simulator = SIMULATORS[cloud](plan, written.text, hosts)
     simulator.use(written.groups)
     sent = set(wires(plan, hosts, seed, 150))
