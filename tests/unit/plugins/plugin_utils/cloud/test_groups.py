@@ -14,6 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.groups import Gro
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.names import (
     LONGEST,
     checked_prefix,
+    description,
     group_names,
     safe_title,
 )
