@@ -24,6 +24,13 @@ function element(name, text, kind) {
   return made;
 }
 
+/** A cell; the name of a class breaks between its groups: `slurm_controller+nfs_server`. */
+function wrapping(text) {
+  const cell = element("td", "", text.length > 24 ? "wraps" : "");
+  for (const part of text.split(/(?<=[+])/)) cell.append(part, document.createElement("wbr"));
+  return cell;
+}
+
 function fill(table, heads, rows) {
   table.replaceChildren();
   const head = table.createTHead().insertRow();
@@ -35,7 +42,7 @@ function fill(table, heads, rows) {
   const body = table.createTBody();
   for (const row of rows) {
     const line = body.insertRow();
-    for (const text of row) line.append(element("td", text, text.length > 30 ? "long" : ""));
+    for (const text of row) line.append(wrapping(text));
   }
 }
 

@@ -368,14 +368,14 @@ function widthOf(text, letters = "bold") {
   return known.get(shape);
 }
 
-/** How wide cells are: what the longest number needs, and the longest host that may stand in, within limits. */
+/** How wide cells are: what the longest number needs, and the longest host that may stand in unless it is too long. */
 function cellWidth(isNarrow) {
   if (showsPorts()) return isNarrow ? 132 : 156;
   let widest = isNarrow ? 62 : 70;
   for (const pair of matrix.pairs.values()) widest = Math.max(widest, widthOf(countText(pair, number.format)) + PADDING);
   const hosts = matrix.rows.filter((line) => line.hosts.length === 1 && members.get(classOf[line.hosts[0]]));
-  const longest = hosts.reduce((most, line) => Math.max(most, widthOf(line.label, "small")), 0);
-  return Math.ceil(Math.min(Math.max(widest, Math.min(longest + NARROW_PADDING, 92)), isNarrow ? 104 : 112));
+  const longest = hosts.reduce((most, line) => Math.max(most, widthOf(line.label, "small")), 0) + NARROW_PADDING;
+  return Math.ceil(Math.min(Math.max(widest, longest <= 92 ? longest : 0), isNarrow ? 104 : 112));
 }
 
 /** How large the headers are: what the names need, if the cells leave it, or else a part of the whole. */
@@ -790,7 +790,7 @@ function classText(name) {
 function outsideBody({targets, openings}) {
   const texts = targets.map(classText).sort(collator.compare);
   const head = make("th", {scope: "rowgroup", rowspan: openings.length, class: "wraps", title: texts.join(", ")},
-    some(texts, 4));
+    ...some(texts, 4).split(/(?<=[+])/).flatMap((part) => [part, make("wbr")])); // between the groups of a class
   return make("tbody", {}, ...openings.map(({flow, services, ports, endpoints, networks}, index) => make("tr", {},
     index ? null : head,
     ...[some(ports, 6), some(services, 6), flow, some(endpoints, 4), some(networks, 6)]
