@@ -17,10 +17,11 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
 from ansible_collections.hpc.ports.tests.support.reports import large, small
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize, sync_playwright
 
 # In milliseconds. The tests run beside others, at the lowest priority.
 _PATIENCE = scaled(60) * 1000
+_SIZE: ViewportSize = {"width": 1300, "height": 900}
 
 
 class Shown:
@@ -103,20 +104,24 @@ Show = Callable[..., Shown]
 
 
 class Windows:
-    """Windows of the browser. To make one takes longer than to load a page, so tests with the same options share it."""
+    """Windows of the browser. To make one takes longer than to load a page, so tests share them.
+
+    A window can change its size and its colours, but not whether it is one of a phone.
+    """
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
         self.free: dict[str, list[Shown]] = defaultdict(list)
         self.taken: list[tuple[str, Shown]] = []
 
-    def take(self, file: Path, options: dict[str, Any]) -> Shown:
+    def take(self, file: Path, size: ViewportSize, scheme: Literal["light", "dark"], options: dict[str, Any]) -> Shown:
         """Return a window that shows nothing yet, for a file."""
         key = json.dumps(options, sort_keys=True)
         shown = self.free[key].pop() if self.free[key] else self._new(options)
         self.taken.append((key, shown))
         shown.file = file
-        shown.page.set_viewport_size(options["viewport"])
+        shown.page.set_viewport_size(size)
+        shown.page.emulate_media(color_scheme=scheme)
         return shown
 
     def _new(self, options: dict[str, Any]) -> Shown:
@@ -148,11 +153,17 @@ def windows(browser: Browser) -> Windows:
 def show(windows: Windows, tmp_path: Path) -> Iterator[Show]:
     """Shows the page of a report, or of a file that has one; what the browser complained of fails the test."""
 
-    def open_page(report: dict[str, Any] | Path, state: str = "", **context: Any) -> Shown:
+    def open_page(
+        report: dict[str, Any] | Path,
+        state: str = "",
+        viewport: ViewportSize = _SIZE,
+        color_scheme: Literal["light", "dark"] = "light",
+        **options: Any,
+    ) -> Shown:
         file = report if isinstance(report, Path) else tmp_path / "report.html"
         if not isinstance(report, Path):
             file.write_text(page(report), encoding="utf-8")
-        return windows.take(file, {"viewport": {"width": 1300, "height": 900}, **context}).go(state)
+        return windows.take(file, viewport, color_scheme, options).go(state)
 
     yield open_page
     assert windows.give_back() == []
