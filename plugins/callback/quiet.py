@@ -37,6 +37,12 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.outcomes import 
 _REGISTERED = "firewall_result"
 
 
+def _gives_firewall(task: Any) -> bool:
+    """Return whether a task gives its host the firewall. From ansible-core 2.21 on, `register` is a dictionary."""
+    names = task.register or ()
+    return _REGISTERED in ([names] if isinstance(names, str) else names)
+
+
 class CallbackModule(Default):
     """`hpc.ports.quiet`."""
 
@@ -56,7 +62,7 @@ class CallbackModule(Default):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Show a change; of a task that changes nothing, show its messages and warnings."""
-        if result._task.register == _REGISTERED:
+        if _gives_firewall(result._task):
             self._outcomes.done(result._host.get_name(), result._result)
         if not self._is_quiet:
             super().v2_runner_on_ok(result)
@@ -97,7 +103,7 @@ class CallbackModule(Default):
     def _note_failure(self, result: Any) -> None:
         # Verify runs after the firewall, so its failures say nothing about the firewall.
         if "verify" not in result._task.tags:
-            self._outcomes.failed(result._host.get_name(), result._task.register == _REGISTERED)
+            self._outcomes.failed(result._host.get_name(), _gives_firewall(result._task))
 
     def _show_words(self, result: Any) -> None:
         """Show what a task says that changes nothing."""
