@@ -158,7 +158,7 @@ def _openstack_regions(rule: Data) -> list[Region]:
 
 def _openstack_ports(rule: Data) -> tuple[PortRange, ...]:
     protocol = str(rule["IP Protocol"] or "all").lower()
-    ports = EVERYTHING if protocol in ("any", "0") else protocol_ports(protocol)
+    ports = EVERYTHING if protocol == "any" else protocol_ports(protocol)
     text = str(rule.get("Port Range") or "")
     if not text or not {port.protocol for port in ports} & set(_BOTH):
         return ports

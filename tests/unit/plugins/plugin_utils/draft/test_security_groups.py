@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.clouds import export
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.chains import Read
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import drafted
@@ -134,6 +135,11 @@ def test_what_a_port_file_cannot_express_is_listed(read: Read, left: str) -> Non
             aws(IpProtocol="tcp", FromPort=22, ToPort=23, IpRanges=[{"CidrIp": "10.0.0.0/8"}]),
             ["22-23/tcp from 10.0.0.0/8"],
         ),
+        (
+            aws(IpProtocol="udp", FromPort=-1, ToPort=-1, IpRanges=[{"CidrIp": "10.0.0.0/8"}]),
+            ["0-65535/udp from 10.0.0.0/8"],
+        ),
+        (openstack(**{"IP Protocol": "0", "Port Range": ""}), [f"{' '.join(map(str, EVERYTHING))} from 10.0.0.0/8"]),
         (aws(IpProtocol="112", Ipv6Ranges=[{"CidrIpv6": "fd00::/8"}]), ["112/ip from fd00::/8"]),
         (aws(IpProtocol="0", Ipv6Ranges=[{"CidrIpv6": "fd00::/8"}]), ["0/ip from fd00::/8"]),
         (aws(IpProtocol="icmp", FromPort=-1, ToPort=-1, IpRanges=[{"CidrIp": "0.0.0.0/0"}]), []),
