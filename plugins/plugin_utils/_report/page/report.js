@@ -368,14 +368,14 @@ function widthOf(text, letters = "bold") {
   return known.get(shape);
 }
 
-/** How wide cells are: what the longest number needs, and the longest host that may stand in unless it is too long. */
+/** How wide cells are: what the longest number needs, and the hosts that may stand in, but for those that are too long. */
 function cellWidth(isNarrow) {
   if (showsPorts()) return isNarrow ? 132 : 156;
   let widest = isNarrow ? 62 : 70;
   for (const pair of matrix.pairs.values()) widest = Math.max(widest, widthOf(countText(pair, number.format)) + PADDING);
   const hosts = matrix.rows.filter((line) => line.hosts.length === 1 && members.get(classOf[line.hosts[0]]));
-  const longest = hosts.reduce((most, line) => Math.max(most, widthOf(line.label, "small")), 0) + NARROW_PADDING;
-  return Math.ceil(Math.min(Math.max(widest, longest <= 92 ? longest : 0), isNarrow ? 104 : 112));
+  const needed = hosts.map((line) => widthOf(line.label, "small") + NARROW_PADDING).filter((width) => width <= 92);
+  return Math.ceil(Math.min(needed.reduce((most, width) => Math.max(most, width), widest), isNarrow ? 104 : 112));
 }
 
 /** How large the headers are: what the names need, if the cells leave it, or else a part of the whole. */
