@@ -299,6 +299,7 @@ function standInOf(row, column) {
   return target !== undefined ? to.get(target) : source !== undefined ? from.get(source) : first;
 }
 
+const kindHasMany = (host) => (members.get(classOf[host]) || []).length > 1;
 const standInText = ({source, target}) => `as ${names[source]} → ${names[target]}`;
 
 // ---- the ports of a pair
@@ -358,14 +359,14 @@ const widths = {bold: new Map(), small: new Map()};
 /** How wide a text is in the matrix: in bold letters, or in the small ones of a cell that was not tried. */
 function widthOf(text, letters = "bold") {
   const shape = text.replace(/[0-9]/g, "0"); // all digits are of one width
-  const known = widths[letters];
-  if (!known.has(shape)) {
+  const measured = widths[letters];
+  if (!measured.has(shape)) {
     const {fontSize, fontFamily} = getComputedStyle(grid);
     const size = parseFloat(fontSize);
     pen.font = `${letters === "bold" ? `700 ${size}` : `400 ${size * SMALL}`}px ${fontFamily}`;
-    known.set(shape, pen.measureText(shape).width);
+    measured.set(shape, pen.measureText(shape).width);
   }
-  return known.get(shape);
+  return measured.get(shape);
 }
 
 /** How wide cells are: what the longest number needs, and the hosts that may stand in, but for those that are too long. */
@@ -373,7 +374,7 @@ function cellWidth(isNarrow) {
   if (showsPorts()) return isNarrow ? 132 : 156;
   let widest = isNarrow ? 62 : 70;
   for (const pair of matrix.pairs.values()) widest = Math.max(widest, widthOf(countText(pair, number.format)) + PADDING);
-  const hosts = matrix.rows.filter((line) => line.hosts.length === 1 && members.get(classOf[line.hosts[0]]));
+  const hosts = matrix.rows.filter((line) => line.hosts.length === 1 && kindHasMany(line.hosts[0]));
   const needed = hosts.map((line) => widthOf(line.label, "small") + NARROW_PADDING).filter((width) => width <= 92);
   return Math.ceil(Math.min(needed.reduce((most, width) => Math.max(most, width), widest), isNarrow ? 104 : 112));
 }
@@ -479,7 +480,7 @@ function countWords(pair) {
 
 /** As many ports as there is room for, and how many more there are. */
 function fitted(mark, ports) {
-  const texts = ports.map((unused, index) => {
+  const texts = ports.slice(0, 12).map((unused, index) => {
     const rest = ports.length - index - 1;
     return `${mark} ${portsText(ports.slice(0, index + 1))}${rest ? ` +${number.format(rest)}` : ""}`;
   });
@@ -511,7 +512,6 @@ function standInLines(other, row, column) {
   if (fits(words.join(" "))) return [words.join(" ")];
   return words.every(fits) ? words : ["as others"];
 }
-
 
 /** How a cell looks and what a screen reader says of it. */
 function looks(row, column, r, c) {
