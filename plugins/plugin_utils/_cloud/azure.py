@@ -36,14 +36,14 @@ def azure(groups: list[Group]) -> Export:
     data = [{"name": name, "rules": own} for name, own in rules.items()]
     warnings = [
         *checked("azure", {(name, "both"): len(own) for name, own in rules.items()}),
-        *checked("azure_values", {(name, "both"): sum(map(_values, own)) for name, own in rules.items()}),
+        *checked("azure_networks", {(name, "both"): sum(map(_networks, own)) for name, own in rules.items()}),
     ]
     return Export(document("azure", groups, {"cloud_groups": data}), [*words.gaps, *warnings])
 
 
-def _values(rule: Data) -> int:
-    """Return how many addresses and ports of a rule count."""
-    lists = (value for key, value in rule.items() if key.endswith(("_prefix", "_range")))
+def _networks(rule: Data) -> int:
+    """Return how many networks of a rule count."""
+    lists = (value for key, value in rule.items() if key.endswith("_prefix"))
     return sum(len(value) if isinstance(value, list) else 1 for value in lists)
 
 

@@ -17,38 +17,41 @@ _FEWER = "Open fewer, wider ranges of ports, or networks instead of single hosts
 
 
 class Limit(NamedTuple):
-    """A quota, what it is called, and the greatest number that the cloud grants, 0 if it has none."""
+    """A quota, how the cloud calls it, the greatest number that the cloud grants, 0 if it has none, and what counts."""
 
     quota: int
     name: str
     most: int = 0
+    counted: str = "rules"
 
 
 LIMITS = {
     "aws": Limit(60, "Inbound or outbound rules per security group", 1000),
     "azure": Limit(1000, "Security rules per NSG", 1000),
-    "azure_values": Limit(4000, "User-specified IP addresses or ranges and ports in an NSG", 4000),
+    "azure_networks": Limit(4000, "User-specified IP addresses or ranges in an NSG", 4000, "addresses"),
     "gcp": Limit(100, "Firewall rules per project"),
     "openstack": Limit(100, "security_group_rule of the project"),
     "alibaba": Limit(200, "Rules per security group"),
 }
 
 
-def checked(cloud: str, counts: Mapping[tuple[str, str], int]) -> list[str]:
-    """Return warnings about quotas that do not suffice. Raise PortFileError for more rules than a cloud ever takes."""
-    limit = LIMITS[cloud]
+def checked(key: str, counts: Mapping[tuple[str, str], int]) -> list[str]:
+    """Return warnings about a quota that does not suffice. Raise PortFileError for more than the cloud ever takes."""
+    limit = LIMITS[key]
     for place, count in counts.items():
         if limit.most and count > limit.most:
-            raise PortFileError(f"{_count_text(place, count)}, and {cloud} takes at most {limit.most}. {_FEWER}")
+            raise PortFileError(
+                f"{_count_text(place, count, limit)}, and the cloud takes at most {limit.most} ({limit.name}). {_FEWER}"
+            )
     return [
-        f"{_count_text(place, count)}, and the usual quota of {cloud} is {limit.quota} ({limit.name}). Have it raised "
+        f"{_count_text(place, count, limit)}, and the usual quota is {limit.quota} ({limit.name}). Have it raised "
         f"before you apply them. {_FEWER}"
         for place, count in counts.items()
         if count > limit.quota
     ]
 
 
-def _count_text(place: tuple[str, str], count: int) -> str:
+def _count_text(place: tuple[str, str], count: int, limit: Limit) -> str:
     name, direction = place
-    rules = f"{count} rules" if direction == "both" else f"{count} rules {direction}"
-    return f"The group {name} has {rules}" if name else f"All groups together have {rules}"
+    counted = f"{count} {limit.counted}" + ("" if direction == "both" else f" {direction}")
+    return f"The group {name} has {counted}" if name else f"All groups together have {counted}"
