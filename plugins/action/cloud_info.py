@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._cloud.clouds import CLOUDS, export
@@ -14,7 +14,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
     plan_arguments,
     write_file,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
 
 
 class ActionModule(ControllerAction):
@@ -33,13 +33,25 @@ class ActionModule(ControllerAction):
         """Return the groups. The file is written in check mode as well: it is the result, not a change."""
         plan = self.store(options["plan"]).plan()
         cloud = options["cloud"]
-        hosts = _hosts(options["hosts"] or CLOUDS[cloud].usual_hosts or list(plan.hosts), task_vars["groups"])
+        named = options["hosts"] or _usual(cloud, task_vars["groups"]) or list(plan.hosts)
+        hosts = _hosts(named, task_vars["groups"])
         written = export(plan, cloud, hosts, options["prefix"], options["references"])
         if options["file"]:
             write_file(options["file"], written.text, "cloud_file")
         else:
             self._display.display(f"\n{written.text}")
         return {"changed": False, "warnings": written.warnings, "text": written.text, "groups": written.groups}
+
+
+def _usual(cloud: str, groups: Collection[str]) -> Sequence[str]:
+    """Return the groups that are in a cloud by default; empty for all hosts. Raise PortFileError if one is missing."""
+    usual = CLOUDS[cloud].usual_hosts
+    if missing := [name for name in usual if name not in groups]:
+        raise PortFileError(
+            f"cloud_hosts is not set, and the inventory has no group {missing[0]}, which {cloud} has by default. Name "
+            "the groups or hosts that are in the cloud, such as -e cloud_hosts=slurm_compute."
+        )
+    return usual
 
 
 def _hosts(names: Iterable[str], groups: Mapping[str, Sequence[str]]) -> set[str]:

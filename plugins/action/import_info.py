@@ -19,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
     plan_arguments,
     write_file,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
 
 
 class ActionModule(ControllerAction):
@@ -36,9 +36,15 @@ class ActionModule(ControllerAction):
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the draft, and the rules that are not in it."""
         catalogue = self.store(options["plan"]).plan().catalogue
+        if not options["files"]:
+            raise PortFileError("import_files is not set. Write, for example, -e import_files=login1.json.")
+        if not options["to"]:
+            raise PortFileError("import_to is not set. Write the groups of the host, such as -e import_to=slurm_login.")
+        known = [*catalogue.endpoints, *task_vars["groups"]]
         for name in options["to"]:
-            if name not in catalogue.endpoints and name not in task_vars["groups"]:
-                raise invalid("import_to", name, "a group of the inventory or an endpoint of the port file")
+            if name not in known:
+                expected = "a group of the inventory or an endpoint of the port file"
+                raise invalid("import_to", name, expected, nearest(name, known))
         reads = {path: _read(path, options["interfaces"]) for path in options["files"]}
         regions = [region for read in reads.values() for region in read.accepted]
         draft = drafted(catalogue, regions, options["to"])

@@ -39,7 +39,7 @@ class ActionModule(ControllerAction):
             if not self._task.check_mode:
                 work.do()
         except OSError as exc:
-            raise AnsibleActionFail(f"Cannot write {exc.filename}: {exc.strerror}. Set render_folder.") from exc
+            raise AnsibleActionFail(f"Cannot write {exc.filename}: {exc.strerror}. Set render_folder.") from None
         return _result(classes, work)
 
 

@@ -94,7 +94,7 @@ def _write(name: str, path: str, text: str) -> None:
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as exc:
-        raise AnsibleActionFail(f"Cannot write the report {path}: {exc.strerror}. Set verify_{name}.") from exc
+        raise AnsibleActionFail(f"Cannot write the report {path}: {exc.strerror}. Set verify_{name}.") from None
 
 
 def _result(data: Report, failure_text: str, fails: bool) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _rules(
     for text in chains[chain]:
         try:
             yield _rule(shlex.split(text), chains, interfaces)
-        except Unreadable as exc:
+        except ValueError as exc:  # Unreadable, or a quotation mark that nothing closes
             left.append(f"-A {chain} {text}: {exc}")
 
 

@@ -60,9 +60,12 @@ def read_nftables(text: str, interfaces: Collection[str] = ()) -> Read:
     `interfaces` are those by which other hosts reach this one: a rule for one of them is a rule for all packets.
     """
     try:
-        objects = json.loads(text)["nftables"]
-    except (ValueError, KeyError, TypeError) as exc:
+        return _read(json.loads(text)["nftables"], interfaces)
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as exc:
         raise ValueError("got no JSON of nftables, expected the output of nft -j list ruleset") from exc
+
+
+def _read(objects: list[dict[str, Any]], interfaces: Collection[str]) -> Read:
     reader = _Reader(objects, interfaces, list(nftables_rules_before(objects, TABLES)))
     regions = [everything()]
     for table, chain in reader.bases():

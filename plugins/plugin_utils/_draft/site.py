@@ -45,7 +45,7 @@ _ENDPOINTS = """---
 firewall_endpoints:
   # Where Ansible runs, as the hosts see it: on a host, `echo $SSH_CONNECTION` begins with it. Required.
   controllers: {{cidrs: {controllers}}}
-  # Networks of the administrators: ssh to every host.
+  # Networks of the administrators: ssh to the hosts of clusters and NFS (flow admin_ssh).
   admin_networks: {{cidrs: []}}
   # Networks from which users log in to the login nodes.
   cluster_users: {{cidrs: []}}

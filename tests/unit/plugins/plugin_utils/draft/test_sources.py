@@ -280,3 +280,19 @@ def test_of_a_verdict_map_only_what_cannot_be_read_is_left() -> None:
 def test_rules_for_icmp_are_of_no_interest() -> None:
     limited = [match(field("icmp", "type"), "echo-request"), {"limit": {"rate": 5, "per": "second"}}, {"accept": None}]
     assert read_rules(nft(*limited)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "objects", ["5", "[1]", '[{"rule": {"chain": "in"}}]', '[{"chain": {"name": "in", "hook": "input"}}]']
+)
+def test_json_that_nft_does_not_print_is_refused(objects: str) -> None:
+    with pytest.raises(ValueError, match="expected the output of nft -j list ruleset"):
+        read_rules(f'{{"nftables": {objects}}}')
+
+
+def test_a_rule_with_an_open_quotation_mark_is_left_and_the_others_are_read() -> None:
+    rules = (
+        '*filter\n:INPUT DROP [0:0]\n-A INPUT --comment "a -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n'
+    )
+    assert read_rules(rules).left == ['-A INPUT --comment "a -j ACCEPT: No closing quotation']
+    assert accepts(rules, "192.0.2.1", "tcp", 22)
