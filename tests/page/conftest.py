@@ -9,6 +9,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize, syn
 
 # In milliseconds. The tests run beside others, at the lowest priority.
 _PATIENCE = scaled(60) * 1000
+_VISITS = count()
 _SIZE: ViewportSize = {"width": 1300, "height": 900}
 
 
@@ -42,9 +44,8 @@ class Shown:
             route.abort()
 
     def go(self, state: str = "") -> Shown:
-        """Reload the page with a state after the # of its address."""
-        self.page.goto("about:blank")
-        self.page.goto(f"{self.file.as_uri()}{state and '#'}{state}")
+        """Load the page anew, which another address makes sure of, with a state after the # of its address."""
+        self.page.goto(f"{self.file.as_uri()}?{next(_VISITS)}{state and '#'}{state}")
         return self
 
     @property
@@ -131,11 +132,10 @@ class Windows:
         return Shown(context.new_page(), Path())
 
     def give_back(self) -> list[str]:
-        """Empty the windows that were taken, and return the problems in them."""
+        """Make the windows that were taken free, and return the problems in them."""
         problems = []
         for key, shown in self.taken:
             shown.page.mouse.move(0, 0)
-            shown.page.goto("about:blank")
             problems += shown.problems
             shown.problems.clear()
             self.free[key].append(shown)
