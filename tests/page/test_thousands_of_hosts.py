@@ -122,6 +122,21 @@ def test_a_pair_for_which_others_stand_says_so(show: Show, two_thousand: Path) -
     assert "6817/tcp flow slurm_control: observed open" in inside
 
 
+def test_pairs_that_were_not_tried_are_counted(show: Show, two_thousand: Path, thousands: dict[str, Any]) -> None:
+    shown = show(two_thousand, "by=host&from=cluster01&to=cluster01&outcome=untested")
+    class_of = {name: about["class"] for name, about in thousands["hosts"].items()}
+    tried = {(connection["source"], connection["target"]) for connection in thousands["cells"]}
+    classes = {(class_of[source], class_of[target]) for source, target in tried}
+    hosts = [name for name in class_of if "cluster01" in name]
+    untried = {(source, target) for source in hosts for target in hosts if source != target} - tried
+    shared = sum((class_of[source], class_of[target]) in classes for source, target in untried)
+    assert 0 < shared < len(untried)
+    assert shown.status == (
+        f"Showing {len(untried) - shared:,} pairs not tested. Of {shared:,} more pairs, hosts of the same classes were "
+        "tested. 50 rows, 50 columns."
+    )
+
+
 def test_it_fits_a_phone(show: Show, two_thousand: Path) -> None:
     shown = show(two_thousand, viewport={"width": 360, "height": 740}, color_scheme="dark", is_mobile=True)
     assert shown.page.evaluate("document.documentElement.scrollWidth") == 360
