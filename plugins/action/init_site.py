@@ -24,7 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site_groups impor
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.slurm_conf import read_slurm_conf
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, listed
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, parse_network
 
 _INVENTORY, _PORT_FILE = "hosts.yml", "group_vars/all/ports.yml"
 _NOTHING = """No host is known. Name hosts in one of these ways:
@@ -118,6 +118,10 @@ def _named(group: str, hosts: object) -> dict[str, str]:
             raise PortFileError(f"Invalid init_hosts.{group}: {exc}.") from None
         if len(addresses) not in (0, len(names)):
             raise invalid(f"init_hosts.{group}.{name}", address, f"{len(names)} addresses")
+        for text in addresses:
+            # No host name ends in a number.
+            if text.rpartition(".")[2].isdigit() and not is_address(text):
+                raise invalid(f"init_hosts.{group}.{name}", text, "an address, or a name that resolves")
         found.update(zip(names, addresses or [""] * len(names)))
     if not found:
         raise invalid(f"init_hosts.{group}", hosts, "a list of hosts, or a dictionary of hosts and their addresses")

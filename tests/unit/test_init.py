@@ -161,6 +161,10 @@ def test_without_hosts_the_error_shows_all_ways(folder: Path, inventory: str) ->
         ({"init_hosts": {"logins": ["l1"]}}, "Invalid init_hosts: got 'logins', expected a group of hpc.ports."),
         ({"init_hosts": {"slurm_login": ["l[3-1]"]}}, "Invalid init_hosts.slurm_login: got 'l[3-1]', expected ranges"),
         ({"init_hosts": {"slurm_login": {"l[1-2]": "10.0.0.1"}}}, "got '10.0.0.1', expected 2 addresses."),
+        (
+            {"init_hosts": {"slurm_login": {"l1": "10.0.0.300"}}},
+            "Invalid init_hosts.slurm_login.l1: got '10.0.0.300', expected an address, or a name that resolves.",
+        ),
         ({"init_hosts": {"slurm_login": "l1"}}, "got 'l1', expected a list of hosts, or a dictionary of hosts"),
         (
             {"init_hosts": PBS, "init_controllers": ["10.0.0.5/24"]},

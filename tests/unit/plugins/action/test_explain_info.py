@@ -169,7 +169,7 @@ def test_an_address_is_refused_with_the_host_that_has_it(
     [
         (asked("logn1", "head", "6817/tcp"), "Invalid from: got 'logn1'"),
         (asked("login1", "heads", "6817/tcp"), "Invalid to: got 'heads'"),
-        ([], "Invalid from: got ''"),
+        ([], "Name a connection, for example -e from=login1"),
         (["-eto=heads"], "Invalid to: got 'heads'"),
         (["-eto=192.0.2.22"], "login1 has this address: write -e to=login1."),
         (["-efrom=login1", "-eto_port=22"], "Invalid to_port: got '22'"),
