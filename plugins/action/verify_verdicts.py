@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import VerifyRun
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import (
+    ControllerAction,
+    plan_arguments,
+    write_file,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.inventory_sources import source_names
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data, as_fact
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
@@ -68,7 +70,7 @@ class ActionModule(ControllerAction):
         self._display.display("\n".join(map(shown, report(findings))))
         for name, text_of in (("report", _json), ("junit", junit), ("page", page)):
             if options[name]:
-                _write(name, options[name], text_of(data))
+                write_file(options[name], text_of(data), f"verify_{name}")
         return _result(data, shown(failure(findings, options["require_outsider"])), options["fail"])
 
 
@@ -88,13 +90,6 @@ def _planned(verify_run: VerifyRun) -> dict[str, Any]:
 
 def _json(data: Mapping[str, Any]) -> str:
     return json.dumps(data) + "\n"
-
-
-def _write(name: str, path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as exc:
-        raise AnsibleActionFail(f"Cannot write the report {path}: {exc.strerror}. Set verify_{name}.") from None
 
 
 def _result(data: Report, failure_text: str, fails: bool) -> dict[str, Any]:

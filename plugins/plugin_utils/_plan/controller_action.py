@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,8 +60,29 @@ def plan_arguments(*names: str) -> dict[str, Any]:
 
 
 def write_file(path: str, text: str, variable: str) -> None:
-    """Write a file on the controller. Raises AnsibleActionFail, which names the variable that has the path."""
+    """Write a file on the controller. Raises AnsibleActionFail, which names the variable that has the path.
+
+    If the disk is full, the file that was there stays as it was.
+    """
+    target = Path(path)
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        if target.is_symlink() or target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+        else:
+            _replace(target, text)
     except OSError as exc:
         raise AnsibleActionFail(f"Cannot write {path}: {exc.strerror}. Set {variable}.") from None
+
+
+def _replace(target: Path, text: str) -> None:
+    """Write a whole file beside the target, and let it take the target's place. Raises OSError."""
+    new = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        if target.exists():
+            shutil.copymode(target, new)
+        new.replace(target)
+    except PermissionError:  # the folder takes no new file, but the target may be written
+        target.write_text(text, encoding="utf-8")
+    finally:
+        new.unlink(missing_ok=True)
