@@ -400,7 +400,7 @@ def wires(plan: Plan, hosts: Collection[str], seed: int, number: int) -> Iterato
     ]
     near = [*(f"10.0.0.{last}" for last in range(20)), *(f"fd00::{last:x}" for last in range(20)), "192.0.2.1"]
     protocols = [6] * 8 + [17] * 6 + [1, 50, 112, 200]
-    for _ in range(number):
+    for _copy in range(number):
         protocol = source.choice(protocols)
         port = source.choice([source.randrange(1, 32), 22, 65535]) if protocol in (6, 17) else 0
         peer = source.choice(own if source.random() < 0.6 else near)

@@ -43,7 +43,7 @@ def about(warnings: list[str], word: str) -> list[str]:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_a_second_run_writes_the_same(cloud: str) -> None:
-    texts = {written(plan_of(["1-9/tcp", "7/udp"], ["10.1.0.0/16", "fd01::/64"]), cloud).text for _ in range(2)}
+    texts = {written(plan_of(["1-9/tcp", "7/udp"], ["10.1.0.0/16", "fd01::/64"]), cloud).text for _run in range(2)}
     assert len(texts) == 1
 
 
