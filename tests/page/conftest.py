@@ -156,14 +156,14 @@ def show(windows: Windows, tmp_path: Path) -> Iterator[Show]:
     def open_page(
         report: dict[str, Any] | Path,
         state: str = "",
-        viewport: ViewportSize = _SIZE,
+        viewport: ViewportSize | None = None,
         color_scheme: Literal["light", "dark"] = "light",
         **options: Any,
     ) -> Shown:
         file = report if isinstance(report, Path) else tmp_path / "report.html"
         if not isinstance(report, Path):
             file.write_text(page(report), encoding="utf-8")
-        return windows.take(file, viewport, color_scheme, options).go(state)
+        return windows.take(file, viewport or _SIZE, color_scheme, options).go(state)
 
     yield open_page
     assert windows.give_back() == []
