@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -210,6 +211,8 @@ def test_a_removal_that_fails_at_every_write(runs: Runs, how: str) -> None:
     for run in every_failure(lambda fault: runs.firewall(None, fault), how):
         found = known.check_whole(NEW, None, run)
         if run.result and run.result.get("failed") and "Nothing was changed" in run.result["msg"]:
-            assert found == known.of(NEW), run
+            # Where nothing can be written any more, a part of a cached listing cannot be removed either.
+            left = [name for name in found.left if not re.fullmatch(r"listing-\w+\.json\.\d+", name)]
+            assert found._replace(left=left) == known.of(NEW), run
         known.check_mended(None, run)
         runs.apply(NEW)
