@@ -57,9 +57,8 @@ def stand_ins(plan: Plan, each: int) -> tuple[list[StandIn], Controller]:
     taken: set[str] = {controller.address}
     found: list[StandIn] = []
     for host_class in classes_of(connections):
-        members = [controller.host] * (controller.host in host_class.members) + list(host_class.members)
-        for backend in sorted({plan.inventory.hosts[host].backend for host in members}):
-            own = [host for host in dict.fromkeys(members) if plan.inventory.hosts[host].backend == backend]
+        for backend in sorted({plan.inventory.hosts[host].backend for host in host_class.members}):
+            own = [host for host in host_class.members if plan.inventory.hosts[host].backend == backend]
             chosen = list(islice(_with_addresses(connections, host_class, own, taken), each))
             taken.update(address for stand_in in chosen for address in stand_in.addresses)
             found += chosen

@@ -182,6 +182,7 @@ def test_rules_that_drop_or_translate_before_the_filter_are_listed() -> None:
         ("pre", {"drop": None}, DROPS),
         ("pre", {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["invalid", {"drop": None}]]}}}, DROPS),
         ("called", {"dnat": {"addr": "10.0.0.2", "port": 80}}, TRANSLATES),
+        ("pre", {"vmap": {"key": {"ct": {"key": "state"}}, "data": "@known"}}, DROPS),
         ("called", {"accept": None}, None),
         ("unused", {"drop": None}, None),
     ],
@@ -192,6 +193,7 @@ def test_rules_of_nftables_that_drop_or_translate_before_input_are_listed(
     names = {"pre": {"hook": "prerouting", "prio": -300, "policy": "accept"}, "called": {}, "unused": {}}
     table: dict[str, Any] = {"family": "ip", "table": "n"}
     items: list[dict[str, Any]] = [{"chain": {**table, "name": name, **base}} for name, base in names.items()]
+    items.append({"map": {**table, "name": "known", "elem": [["invalid", {"drop": None}]]}})
     items.append({"rule": {**table, "chain": "pre", "expr": [{"jump": {"target": "called"}}]}})
     items.append({"rule": {**table, "chain": chain, "expr": [expr]}})
     text = json.loads(nft({"accept": None}))

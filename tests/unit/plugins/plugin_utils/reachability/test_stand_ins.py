@@ -23,7 +23,10 @@ NODES = {f"n{number}": {"groups": ["slurm_compute"], "addresses": [f"10.0.1.{num
 
 def plan_of(hosts: dict[str, Any], *controllers: str, groups: tuple[str, ...] = ()) -> Plan:
     endpoint = {"cidrs": list(controllers), "groups": list(groups)}
-    return make_plan({"endpoints": {"controllers": endpoint}}, hosts)
+    # So that login nodes are a class of their own.
+    flow = {"from": ["controllers"], "to": ["slurm_login"], "services": ["web"], "need": "required"}
+    services = {"web": {"ports": ["443/tcp"]}}
+    return make_plan({"services": services, "endpoints": {"controllers": endpoint}, "flows": {"portal": flow}}, hosts)
 
 
 def test_a_host_of_each_class_and_backend_stands_for_it() -> None:
