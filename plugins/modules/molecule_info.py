@@ -47,7 +47,8 @@ EXAMPLES = r"""
 RETURN = r"""
 hosts:
   description:
-    - The chosen hosts, each with its class, all its addresses, and the backend that the inventory wants for it.
+    - The chosen hosts, each with its class, all its addresses, and the backend that the inventory wants for it. A host
+      without a firewall has an empty backend.
     - A host whose addresses another chosen host has is left out.
   returned: success
   type: dict

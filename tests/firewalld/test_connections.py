@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._linux import conntrack
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
+from ansible_collections.hpc.ports.tests.kernel.connections import Connections, living
 from ansible_collections.hpc.ports.tests.support.availability import NODES, applied_meanwhile
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST
 from ansible_collections.hpc.ports.tests.support.run import examples, scaled
@@ -85,3 +87,18 @@ def test_a_reload_delays_a_connection_and_loses_none(daemon: Daemon, listens: in
     found = applied_meanwhile(daemon.machine, steps, RATE, listens)
     assert handle(daemon) != before
     assert found.connections >= 10 * len(steps) and found.slowest < scaled(5)
+
+
+@pytest.mark.takes_turns
+@pytest.mark.parametrize("first", ["server", "client"])
+def test_connections_that_nothing_tracks_go_on(daemon: Daemon, first: str) -> None:
+    """As on a host where firewalld has just started. The other tests of first rules are in tests/kernel."""
+    daemon.host.shell(f"firewall-cmd --quiet --add-port=6000/tcp --permanent; {call('reload')}")
+    with Connections(daemon) as links:
+        ways = {"in": ("10.64.9.9", HOST[4]), "out": (HOST[4], "10.64.9.9")}
+        found = [links.opened(direction, "tcp", *ends, 6000) for direction, ends in ways.items()]
+        with daemon.host.entered():
+            for entry in conntrack.entries():
+                conntrack.delete(entry)
+        daemon.runs.apply({**policy(SSH, egress="restricted"), "addresses": [HOST[4]]})
+        assert living(found, first) == {item.name for item in found}

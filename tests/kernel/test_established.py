@@ -22,6 +22,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections i
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_of, script_of
 from ansible_collections.hpc.ports.plugins.module_utils._linux import sock_diag
+from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import entries, is_tracking
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
@@ -93,6 +94,24 @@ def test_exactly_what_is_not_allowed_dies(machine: Machine, links: Connections, 
     assert cut(machine, allowed) == CutResult(tuple(sorted({item.name for item in found} - good)), "")
     assert living(found, first) == good
     assert cut(machine, allowed) == NOTHING
+
+
+@FIRST
+def test_connections_older_than_the_first_rules_go_on(machine: Machine, first: str) -> None:
+    """Nothing tracked them. The end that speaks first seems to open a connection, which no flow allows."""
+    with Connections(machine.pair) as links:
+        found = [
+            links.opened(direction, "tcp", source, target, 6000)
+            for version in (4, 6)
+            for direction, source, target in targets(links, version)
+        ]
+        found.append(links.opened("in", "tcp", GOOD[4], HOST[4], DUAL_PORT, listen="::"))
+        with machine.host.entered():
+            assert not is_tracking()
+        machine.apply(policy(SSH, egress="restricted"))
+        assert living(found, first) == set(names(*found))
+        with machine.host.entered():
+            assert {str(entry.there) for entry in entries()} >= set(names(*found))
 
 
 def test_the_host_does_not_bring_back_what_was_cut(machine: Machine, links: Connections) -> None:

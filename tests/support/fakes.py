@@ -170,7 +170,10 @@ class FakeTransactions:
 
 
 class FakeHost:
-    """The host: `log` is what was done, `connection` who does it, `cuts` the policies by which connections were cut."""
+    """The host: `log` is what was done, `connection` who does it, `cuts` the policies by which connections were cut.
+
+    `tracked` is after what the kernel was to track the open connections, and `untracked` the warning that it does not.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.log: list[str] = []
@@ -179,6 +182,8 @@ class FakeHost:
         self.connection: SshConnection | None = None
         self.cuts: list[Policy] = []
         self.loaders: tuple[RuleLoader, ...] = ()
+        self.tracked: list[str] = []
+        self.untracked = ""
 
     @property
     def tools(self) -> Tools:
@@ -190,12 +195,17 @@ class FakeHost:
             lambda: self.connection,
             lambda change, is_wanted, closed: change,
             lambda: self.loaders,
+            self._track,
         )
 
     def files(self) -> list[str]:
         """Return the names of the files that there are, those included that wait for their places."""
         folder = Path(self.backends["nftables"].path).parent
         return sorted(path.name for path in folder.iterdir())
+
+    def _track(self) -> str:
+        self.tracked.append(self.log[-1])
+        return self.untracked
 
     def _leaving(self, name: str) -> Change | None:
         change = self.backends["firewalld" if name == "nftables" else "nftables"].absent_change()

@@ -35,6 +35,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
     environment |= {
         "ANSIBLE_COLLECTIONS_PATH": str(folder.parent / "collections"),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(folder / "state"),  # else that of each earlier folder of this name
         "PATH": f"{PROGRAMS}:{environment['PATH']}",
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",

@@ -89,8 +89,12 @@ def ensure_present(
         # Another run may have changed the host meanwhile.
         change = _present_change(name, policy, options, tools)
         terms = _terms(policy, data, options, client)
+        is_first = change.procedure is not None and not change.running
+        untracked = tools.track() if is_first else ""
         pending = make_present(change, terms, tools) if change.is_needed else None
-    return FirewallResult(change, pending, (*warnings, *_waiting_notice(waited_for)))
+        if is_first:
+            tools.track()  # those that were opened meanwhile
+    return FirewallResult(change, pending, (*warnings, *filter(None, [untracked]), *_waiting_notice(waited_for)))
 
 
 def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:

@@ -67,11 +67,17 @@ def _with_watch(change: Change, is_wanted: bool, closed: str) -> Change:
     return with_watch(change, is_wanted, closed)
 
 
+def _track_connections() -> str:
+    from ansible_collections.hpc.ports.plugins.module_utils._apply.track_connections import track_connections
+
+    return track_connections()
+
+
 class Tools(NamedTuple):
     """The functions; `backend` and `leaving` take the name of a backend.
 
-    `connection` returns the ssh connection of the user, `watch` adds the watch to a change, and `loaders` returns the
-    units of others that load rules.
+    `connection` returns the ssh connection of the user, `watch` adds the watch to a change, `loaders` returns the
+    units of others that load rules, and `track` has the kernel track open connections.
     """
 
     transaction: Transactions = transaction
@@ -80,3 +86,4 @@ class Tools(NamedTuple):
     connection: Callable[[], SshConnection | None] = ssh_connection
     watch: Callable[[Change, bool, str], Change] = _with_watch
     loaders: Callable[[], tuple[RuleLoader, ...]] = rule_loaders
+    track: Callable[[], str] = _track_connections

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
     ALL,
+    FAMILIES,
+    NEW,
     ONE,
     NetlinkError,
+    address_bytes,
     address_text,
     ask,
     attribute,
@@ -26,23 +30,26 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
 TCP, UDP = 6, 17
 
 _NETFILTER = 12
-_GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
+_CREATE, _GET, _DELETE = 1 << 8, 1 << 8 | 1, 1 << 8 | 2
 _HEAD = struct.Struct("!BBH")  # nfgenmsg: family, version, -
-_THERE, _BACK, _STATUS, _PROTOCOL_INFO, _ID, _MASTER, _ZONE = 1, 2, 3, 4, 12, 14, 18
+_THERE, _BACK, _STATUS, _PROTOCOL_INFO, _TIMEOUT, _ID, _MASTER, _ZONE = 1, 2, 3, 4, 7, 12, 14, 18
 _NAMING = (_THERE, _ZONE, _ID)
 _NESTED = 0x8000
 # Attributes of a tuple: its addresses and its protocol.
 _ADDRESSES, _PROTOCOL = 1, 2
 _SOURCES, _TARGETS = (1, 3), (2, 4)
 _NUMBER, _SOURCE_PORT, _TARGET_PORT = 1, 2, 3
-_TCP_INFO, _TCP_STATE, _TCP_FLAGS_THERE = 1, 1, 4
-_EXPECTED = 1  # a status bit: another connection, its master, announced this one
-_TIME_WAIT, _CLOSE = 7, 8
+_TCP_INFO, _TCP_STATE, _TCP_FLAGS_THERE, _TCP_FLAGS_BACK = 1, 1, 4, 5
+# Status bits: another connection, its master, announced this one; it was answered; a full table keeps it; it is in the
+# table.
+_EXPECTED, _SEEN_REPLY, _ASSURED, _CONFIRMED = 1, 2, 4, 8
+_ESTABLISHED, _TIME_WAIT, _CLOSE = 3, 7, 8
 # Set if tracking began in the middle of a connection: it is not known which end opened it.
 _LIBERAL = 0x08
 _FOLDER = "/proc/sys/net/netfilter"
 _NEARLY_FULL = 90  # percent
 _DISCARD = 9  # the port of the service discard
+_FIVE_DAYS = 432000  # seconds: the kernel's default for an established connection
 
 
 class ConntrackTuple(NamedTuple):
@@ -85,6 +92,51 @@ class ConntrackEntry(NamedTuple):
 def entries() -> Iterator[ConntrackEntry]:
     """Yield all tracked connections. Raises NetlinkError."""
     return map(parse_entry, ask(_NETFILTER, _GET, ALL, _HEAD.pack(0, 0, 0)))
+
+
+def create_established(there: ConntrackTuple) -> None:
+    """Have the kernel track a TCP connection that is established already; `there` is the way of its first packet.
+
+    The entry is as the kernel makes it when it sees such a connection for the first time. Does nothing if the kernel
+    tracks the connection. Raises NetlinkError.
+    """
+    family = FAMILIES[6 if ":" in there.source else 4]
+    back = ConntrackTuple(there.protocol, there.target, there.target_port, there.source, there.source_port)
+    seconds = _number(_FOLDER + "/nf_conntrack_tcp_timeout_established") or _FIVE_DAYS
+    liberal = bytes([_LIBERAL, _LIBERAL])  # value and mask
+    tcp = attribute(_TCP_STATE, bytes([_ESTABLISHED])) + b"".join(
+        attribute(kind, liberal) for kind in (_TCP_FLAGS_THERE, _TCP_FLAGS_BACK)
+    )
+    body = b"".join(
+        (
+            _nest(_THERE, _tuple_bytes(there)),
+            _nest(_BACK, _tuple_bytes(back)),
+            attribute(_STATUS, struct.pack("!I", _SEEN_REPLY | _ASSURED | _CONFIRMED)),
+            attribute(_TIMEOUT, struct.pack("!I", seconds)),
+            _nest(_PROTOCOL_INFO, _nest(_TCP_INFO, tcp)),
+        )
+    )
+    try:
+        for answer in ask(_NETFILTER, _CREATE, ONE | NEW, _HEAD.pack(family, 0, 0) + body):
+            raise NetlinkError(f"Got an answer of {len(answer)} bytes to a new entry, expected none.")
+    except NetlinkError as exc:
+        if exc.code != errno.EEXIST:
+            raise
+
+
+def _tuple_bytes(way: ConntrackTuple) -> bytes:
+    kinds = (_SOURCES[1], _TARGETS[1]) if ":" in way.source else (_SOURCES[0], _TARGETS[0])
+    addresses = attribute(kinds[0], address_bytes(way.source)) + attribute(kinds[1], address_bytes(way.target))
+    protocol = (
+        attribute(_NUMBER, bytes([way.protocol]))
+        + attribute(_SOURCE_PORT, struct.pack("!H", way.source_port))
+        + attribute(_TARGET_PORT, struct.pack("!H", way.target_port))
+    )
+    return _nest(_ADDRESSES, addresses) + _nest(_PROTOCOL, protocol)
+
+
+def _nest(kind: int, content: bytes) -> bytes:
+    return attribute(kind | _NESTED, content)
 
 
 def delete(entry: ConntrackEntry) -> None:

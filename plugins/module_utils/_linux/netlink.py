@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Callable, NamedTuple
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-# Flags of a request: for one answer, with an acknowledgement; or for all objects.
-ONE, ALL = 0x4, 0x300
+# Flags of a request: for one answer, with an acknowledgement; for all objects; for an object that must not exist yet.
+ONE, ALL, NEW = 0x4, 0x300, 0x600
 
 _REQUEST = 0x1
 _ERROR, _DONE = 2, 3

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class StandIn(NamedTuple):
-    """A host that stands for its class, with all its addresses, and the backend that the inventory wants for it."""
+    """A host that stands for its class, with all its addresses, and the backend that the inventory wants for it.
+
+    A host without a firewall has no backend.
+    """
 
     host: str
     class_name: str
@@ -35,7 +38,7 @@ class StandIn(NamedTuple):
 
 # Addresses that no host of a site has: RFC 5737 and 2544.
 _DOCUMENTATION = "198.51.100.254"
-_OUTSIDER = StandIn("outsider", "outsider", ("198.18.0.1",), "auto")
+_OUTSIDER = StandIn("outsider", "outsider", ("198.18.0.1",), "")
 _MOST = 1000  # addresses of a network that are tried
 
 
@@ -57,8 +60,8 @@ def stand_ins(plan: Plan, each: int) -> tuple[list[StandIn], Controller]:
     taken: set[str] = {controller.address}
     found: list[StandIn] = []
     for host_class in classes_of(connections):
-        for backend in sorted({plan.inventory.hosts[host].backend for host in host_class.members}):
-            own = [host for host in host_class.members if plan.inventory.hosts[host].backend == backend]
+        for backend in sorted({_backend(plan, host) for host in host_class.members}):
+            own = [host for host in host_class.members if _backend(plan, host) == backend]
             chosen = list(islice(_with_addresses(connections, host_class, own, taken), each))
             taken.update(address for stand_in in chosen for address in stand_in.addresses)
             found += chosen
@@ -72,7 +75,11 @@ def _with_addresses(
         both = [*connections.comes_from[host], *connections.reached[host]]
         addresses = tuple(dict.fromkeys(address.text for address in both))
         if addresses and taken.isdisjoint(addresses):
-            yield StandIn(host, host_class.name, addresses, connections.plan.inventory.hosts[host].backend)
+            yield StandIn(host, host_class.name, addresses, _backend(connections.plan, host))
+
+
+def _backend(plan: Plan, host: str) -> str:
+    return plan.inventory.hosts[host].backend if host in plan.hosts else ""
 
 
 def _controller(connections: Connections) -> Controller:

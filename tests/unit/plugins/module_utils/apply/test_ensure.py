@@ -154,6 +154,15 @@ def test_a_change_awaits_confirmation(host: FakeHost) -> None:
     assert found.change.is_needed and found.change.after.items() >= host.backends["nftables"].running.items()
 
 
+def test_the_first_change_tracks_open_connections_before_and_after(host: FakeHost) -> None:
+    host.connection = CLIENT
+    host.untracked = "Not tracked."
+    assert present(host, SAMPLE).warnings == ("Not tracked.",)
+    assert host.tracked == ["nftables recover", "made"]
+    assert present(host, policy(SSH)).warnings == ()
+    assert len(host.tracked) == 2
+
+
 def test_the_policy_for_cutting_connections_is_noted_with_the_change(host: FakeHost) -> None:
     pending = present(host, SAMPLE, cut=True).pending
     assert pending and pending.last_things["cut"] == SAMPLE

@@ -37,7 +37,7 @@ def test_a_host_of_each_class_and_backend_stands_for_it() -> None:
     }
     chosen, controller = stand_ins(plan_of(hosts, "192.0.2.0/24"), 1)
     assert [(host.host, host.class_name, host.backend) for host in chosen] == [
-        ("laptop", "outsider", "auto"),
+        ("laptop", "outsider", ""),
         ("n1", "slurm_compute", "auto"),
         ("n4", "slurm_compute", "firewalld"),
     ]
