@@ -29,6 +29,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import CONTROLLERS
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import listed
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import play_variables
 
 if TYPE_CHECKING:
     from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -46,6 +47,7 @@ class ActionModule(ControllerAction):
     """`hpc.ports.audit_report`; documented in plugins/modules/audit_report.py."""
 
     ARGUMENTS = {**plan_arguments("plan", "audited"), "draft": {"type": "path", "default": ""}}
+    VARIABLES = play_variables("audit")
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the findings and the proposed entries of the port file."""

@@ -15,6 +15,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
     write_file,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import play_variables
 
 
 class ActionModule(ControllerAction):
@@ -28,6 +29,7 @@ class ActionModule(ControllerAction):
         "references": {"type": "bool", "default": True},
         "file": {"type": "path", "default": ""},
     }
+    VARIABLES = {**play_variables("cloud"), "cloud": "cloud"}
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the groups. The file is written in check mode as well: it is the result, not a change."""

@@ -27,6 +27,7 @@ class ActionModule(ControllerAction):
     """`hpc.ports.difference_info`; documented in plugins/modules/difference_info.py."""
 
     ARGUMENTS = {**plan_arguments("plan", "from"), "files": {"type": "list", "elements": "path", "default": []}}
+    VARIABLES = {"files": "difference_files"}
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the difference. The files are written in check mode as well: they are the result, not a change."""

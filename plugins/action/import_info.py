@@ -20,6 +20,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
     write_file,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, nearest
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import play_variables
 
 
 class ActionModule(ControllerAction):
@@ -32,6 +33,7 @@ class ActionModule(ControllerAction):
         "to": {"type": "list", "elements": "str", "required": True},
         "draft": {"type": "path", "default": ""},
     }
+    VARIABLES = play_variables("import")
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the draft, and the rules that are not in it."""

@@ -25,6 +25,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._draft.slurm_conf import
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid, listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import is_address, parse_network
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import play_variables
 
 _INVENTORY, _PORT_FILE = "hosts.yml", "group_vars/all/ports.yml"
 _NOTHING = """No host is known. Name hosts in one of these ways:
@@ -44,6 +45,7 @@ class ActionModule(ControllerAction):
         "groups": {"type": "dict", "default": {}},
         "controllers": {"type": "list", "elements": "str", "default": []},
     }
+    VARIABLES = play_variables("init")
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Write the files unless one of them is there."""

@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.inventory_sources import source_names
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import play_variables
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, by_host, matrix_of, narrowed
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.reasons import port_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.matrix import (
@@ -43,6 +44,7 @@ class ActionModule(ControllerAction):
         "files": {"type": "list", "elements": "path", "default": []},
         "expected": {"type": "path", "default": ""},
     }
+    VARIABLES = play_variables("matrix")
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the matrix. The files are written in check mode as well: they are the result, not a change."""

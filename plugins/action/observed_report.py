@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action 
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.inventory_sources import source_names
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import play_variables
 
 
 class ActionModule(ControllerAction):
@@ -29,6 +30,7 @@ class ActionModule(ControllerAction):
         "draft": {"type": "path", "default": ""},
         "files": {"type": "list", "elements": "path", "default": []},
     }
+    VARIABLES = play_variables("observed")
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the report. The files are written in check mode as well: they are the result, not a change."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import play_variables
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import Rendered, all_files, rendered, target_of
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.folder import Work, work_of
 
@@ -29,6 +30,7 @@ class ActionModule(ControllerAction):
         "watch": {"type": "bool", "default": True},
         "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
     }
+    VARIABLES = {**play_variables("render"), "watch": "firewall_watch", "boot_failure": "firewall_boot_failure"}
 
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the classes of hosts, and the files that were written and removed."""

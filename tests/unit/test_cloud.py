@@ -38,7 +38,8 @@ def test_the_playbook_writes_the_groups_of_a_cluster_in_a_cloud(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "value of cloud must be one of: aws, azure, gcp,"),
+        ([], "Invalid cloud: got '', expected aws, azure, gcp,"),
+        (["cloud=aws", "cloud_references=perhaps"], "Invalid cloud_references: got 'perhaps', expected true or false."),
         (["cloud=aws", "cloud_hosts=slurm_compte"], "Did you mean 'slurm_compute'?"),
         (["cloud=aws", "cloud_file=/nowhere/aws.yml"], "Cannot write /nowhere/aws.yml"),
     ],

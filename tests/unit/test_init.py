@@ -170,6 +170,7 @@ def test_without_hosts_the_error_shows_all_ways(folder: Path, inventory: str) ->
             {"init_hosts": PBS, "init_controllers": ["10.0.0.5/24"]},
             "Invalid init_controllers: got '10.0.0.5/24', expected",
         ),
+        ({"init_hosts": "l1"}, "Invalid init_hosts: got 'l1', expected a dictionary."),
         ({"init_groups": {"slurm_login": ["x"]}}, "got 'x', expected a group of the inventory."),
         (
             {"init_hosts": PBS, "init_folder": "/proc/x"},

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.option_values import check_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.libraries import missing_library
@@ -31,18 +32,26 @@ class ControllerAction(ActionBase):
 
     # The argument spec of the module, in the format of AnsibleModule.
     ARGUMENTS: ClassVar[Mapping[str, Any]] = {}
+    # The options that variables of a playbook set, with these variables, which messages name.
+    VARIABLES: ClassVar[Mapping[str, str]] = {}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the result of the task. A missing library or bad input fails the task with one message."""
         super().run(tmp, task_vars)
         if _MISSING_LIBRARY:
             raise AnsibleActionFail(_MISSING_LIBRARY)
-        _validation, options = self.validate_argument_spec(dict(self.ARGUMENTS))
         try:
+            self._check_variables()
+            _validation, options = self.validate_argument_spec(dict(self.ARGUMENTS))
             return self.result(options, task_vars or {})
         except PortFileError as exc:
             # With a cause, Ansible would append its text to the message.
             raise AnsibleActionFail(str(exc)) from None
+
+    def _check_variables(self) -> None:
+        for option, variable in self.VARIABLES.items():
+            if option in self._task.args:
+                check_value(variable, self.ARGUMENTS[option], self._task.args[option])
 
     @abstractmethod
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

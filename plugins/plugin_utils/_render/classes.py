@@ -95,18 +95,20 @@ def target_of(
 ) -> Target:
     """Return the properties of the hosts. Raise PortFileError for an invalid version or path."""
     if not backends:
-        raise invalid("backends", list(backends), "at least one of nftables, firewalld")
+        raise invalid("render_backends", list(backends), "at least one of nftables, firewalld")
     if not _VERSION.fullmatch(firewalld_version):
-        raise invalid("firewalld_version", firewalld_version, "a version such as '1.0'")
+        raise invalid("render_firewalld_version", firewalld_version, "a version such as '1.0'")
     version = tuple(map(int, firewalld_version.split(".")))
     version += (0,) * (3 - len(version))
     if version < OLDEST:
-        raise invalid("firewalld_version", firewalld_version, f"{'.'.join(map(str, OLDEST))} or later")
+        raise invalid("render_firewalld_version", firewalld_version, f"{'.'.join(map(str, OLDEST))} or later")
     if not _PROGRAM.fullmatch(nft):
-        raise invalid("nft", nft, "a path such as '/usr/sbin/nft'")
+        raise invalid("render_nft", nft, "a path such as '/usr/sbin/nft'")
     if boot_failure == "closed" and "firewalld" in backends and not watch:
         raise invalid(
-            "watch", watch, "true with boot_failure 'closed', as it is the watch that closes hosts with firewalld"
+            "firewall_watch",
+            watch,
+            "true with firewall_boot_failure 'closed', as it is the watch that closes hosts with firewalld",
         )
     return Target(tuple(backends), version, nft, watch, boot_failure)
 

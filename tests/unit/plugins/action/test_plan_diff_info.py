@@ -219,8 +219,14 @@ def test_a_placeholder_in_a_second_inventory_gives_its_class_rulesets(tmp_path: 
 @pytest.mark.parametrize(
     "variables,message",
     [
-        ('{"render_backends": ["iptables"]}', "value of backends must be one or more of: nftables, firewalld."),
-        ('{"render_firewalld_version": "x"}', "Invalid firewalld_version: got 'x', expected a version such as '1.0'."),
+        (
+            '{"render_backends": ["iptables"]}',
+            "Invalid render_backends: got ['iptables'], expected a list of nftables or firewalld.",
+        ),
+        (
+            '{"render_firewalld_version": "x"}',
+            "Invalid render_firewalld_version: got 'x', expected a version such as '1.0'.",
+        ),
         ('{"render_folder": "/proc/rulesets"}', "Cannot write /proc/rulesets"),
     ],
 )

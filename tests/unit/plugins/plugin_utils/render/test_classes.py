@@ -260,17 +260,20 @@ def test_a_target() -> None:
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (([], "1.0", "/n"), "Invalid backends: got [], expected at least one of nftables, firewalld."),
-        ((["nftables"], "new", "/n"), "Invalid firewalld_version: got 'new', expected a version such as '1.0'."),
-        ((["nftables"], "0.8.9", "/n"), "Invalid firewalld_version: got '0.8.9', expected 0.9.0 or later."),
-        ((["nftables"], "1.0", "nft"), "Invalid nft: got 'nft', expected a path such as '/usr/sbin/nft'."),
-        ((["nftables"], "1.0", "/a b"), "Invalid nft: got '/a b', expected a path such as '/usr/sbin/nft'."),
+        (([], "1.0", "/n"), "Invalid render_backends: got [], expected at least one of nftables, firewalld."),
+        ((["nftables"], "new", "/n"), "Invalid render_firewalld_version: got 'new', expected a version such as '1.0'."),
+        ((["nftables"], "0.8.9", "/n"), "Invalid render_firewalld_version: got '0.8.9', expected 0.9.0 or later."),
+        ((["nftables"], "1.0", "nft"), "Invalid render_nft: got 'nft', expected a path such as '/usr/sbin/nft'."),
+        ((["nftables"], "1.0", "/a b"), "Invalid render_nft: got '/a b', expected a path such as '/usr/sbin/nft'."),
         (
             (["firewalld"], "1.0", "/n", False, "closed"),
-            "Invalid watch: got False, expected true with boot_failure 'closed', as "
+            "Invalid firewall_watch: got False, expected true with firewall_boot_failure 'closed', as "
             "it is the watch that closes hosts with firewalld.",
         ),
-        ((["nftables"], "1.0", "/nft\n"), "Invalid nft: got '/nft\\n', expected a path such as '/usr/sbin/nft'."),
+        (
+            (["nftables"], "1.0", "/nft\n"),
+            "Invalid render_nft: got '/nft\\n', expected a path such as '/usr/sbin/nft'.",
+        ),
     ],
 )
 def test_bad_targets(arguments: tuple[Any, ...], message: str) -> None:
