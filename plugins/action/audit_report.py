@@ -62,6 +62,7 @@ class ActionModule(ControllerAction):
         self._display.display("\n".join(["", *map(shown, text), ""]))
         if options["draft"]:
             write_file(options["draft"], draft_text, "audit_draft")
+        self.show_written([options["draft"]])
         data = {"lines": text, "draft": draft_text, "left_out": left, "silent": silent}
         return shown_data({"changed": False, **data, **_data(findings)})
 

@@ -40,6 +40,7 @@ class ActionModule(ControllerAction):
         written = export(plan, cloud, hosts, options["prefix"], options["references"])
         if options["file"]:
             write_file(options["file"], written.text, "cloud_file")
+            self.show_written([options["file"]])
         else:
             self._display.display(f"\n{written.text}")
         return {"changed": False, "warnings": written.warnings, "text": written.text, "groups": written.groups}

@@ -39,6 +39,7 @@ class ActionModule(ControllerAction):
             write_file(path, WRITERS[Path(path).suffix](report), "difference_files")
         data = shown_data(data_of(report))
         self._display.display("\n".join(["", *data["lines"], ""]))
+        self.show_written(options["files"])
         return {"changed": False, "warnings": notes, **data}
 
     def _report(self, options: Mapping[str, Any], task_vars: Mapping[str, Any]) -> tuple[Report, list[str]]:

@@ -55,6 +55,7 @@ class ActionModule(ControllerAction):
         if options["draft"]:
             write_file(options["draft"], text, "import_draft")
         self._display.display(f"\n{text}")
+        self.show_written([options["draft"]])
         return {
             "changed": False,
             "services": draft.services,

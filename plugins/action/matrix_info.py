@@ -59,6 +59,7 @@ class ActionModule(ControllerAction):
             _compare(options["expected"], expected, matrix)
         text = list(map(shown, lines(matrix, with_outside=not options["from"])))
         self._display.display("\n".join(["", *text, ""]))
+        self.show_written(options["files"])
         return {"changed": False, "lines": text, **shown_data(data_of(matrix))}
 
 

@@ -52,4 +52,5 @@ class ActionModule(ControllerAction):
             write_file(options["draft"], report.draft, "observed_draft")
         text = list(map(shown, lines(report)))
         self._display.display("\n".join(["", *text, ""]))
+        self.show_written([*options["files"], options["draft"]])
         return {"changed": False, "lines": text, **shown_data({**data_of(report), "draft": ""}), "draft": report.draft}

@@ -25,7 +25,7 @@ SECTIONS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud", "openstack": 
 def test_the_playbook_writes_the_groups_of_a_cluster_in_a_cloud(tmp_path: Path) -> None:
     path = tmp_path / "aws.yml"
     done = played(*PLAYBOOK, "-e", "cloud=aws", "-e", f"cloud_file={path}", "-e", "cloud_prefix=site")
-    assert done.code == 0, done.line
+    assert (done.code, f"Written: {path}" in done.line) == (0, True), done.line
     written = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert written["cloud_group_of"]["ctl"] == "site-slurm-controller-slurm-database-research"
     (ctl,) = [group for group in written["cloud_groups"] if group["name"] == written["cloud_group_of"]["ctl"]]

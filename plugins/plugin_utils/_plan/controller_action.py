@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.option_values import check_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
@@ -56,6 +57,11 @@ class ControllerAction(ActionBase):
     @abstractmethod
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the result of the task for its validated options. May raise PortFileError."""
+
+    def show_written(self, paths: Iterable[str]) -> None:
+        """Say which files were written; nothing if none was."""
+        if files := ", ".join(filter(None, paths)):
+            self._display.display(f"Written: {shown(files)}")
 
     @staticmethod
     def store(key: str) -> Store:

@@ -75,7 +75,7 @@ def test_a_ref_and_a_folder_are_compared_with_the_working_tree(site: Path) -> No
         "mon: 3000/tcp, 4000/tcp from users (198.51.100.128/25) are opened (flow portal)",
         "c1, c2: 3000/tcp from mon is opened (flow grafana)",
     ]
-    assert all(text in done.line for text in expected), done.line
+    assert all(text in done.line for text in [*expected, f"Written: {files[0]}, {files[1]}"]), done.line
     data = json.loads(files[0].read_text(encoding="utf-8"))
     assert data["opened"] == [{"from": ["mon"], "to": ["c1", "c2"], "ports": ["3000/tcp"], "flows": ["grafana"]}]
     assert all(f"- {text}" in files[1].read_text(encoding="utf-8") for text in expected)

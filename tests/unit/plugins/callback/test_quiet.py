@@ -100,6 +100,13 @@ def test_lint_shows_its_findings_and_its_answer(tmp_path: Path) -> None:
     assert answer == "No problems found. Findings that do not count: 1 (warning)."
 
 
+def test_a_report_says_last_which_files_it_wrote(tmp_path: Path) -> None:
+    path, files = tmp_path / "hosts.yml", f"{tmp_path}/m.md,{tmp_path}/m.csv"
+    path.write_text(SITE, encoding="utf-8")
+    done = quiet("-i", str(path), str(ROOT / "playbooks" / "matrix.yml"), "-e", f"matrix_files={files}")
+    assert lines(done)[-3:] == [f"Written: {tmp_path}/m.md, {tmp_path}/m.csv", "PLAY RECAP", "n1"]
+
+
 @pytest.fixture(name="talk")
 def fixture_talk(tmp_path: Path) -> str:
     (tmp_path / "talk.yml").write_text(TALK, encoding="utf-8")
