@@ -51,7 +51,7 @@ class ActionModule(ControllerAction):
             except PortFileError as exc:
                 raise PortFileError(f"In {state.title}: {exc}") from None
             notes = [
-                f"{state.title} has no inventory {shown(source)}; it is compared as it is now."
+                f"{state.title} does not have {shown(source)}, which -i names; it is compared as it is now."
                 for source in state.unchanged
             ]
             return Report(state.title, difference_of(before, after), task_vars["groups"]), notes

@@ -146,7 +146,7 @@ def _at_ref(title: str, text: str, sources: Sequence[str], roots: tuple[Path, Pa
     missing = [source for source in state.unchanged if _moved(_resolved(Path(source)), *roots)]
     if missing:
         names = ", ".join(str(_resolved(Path(source)).relative_to(roots[0])) for source in missing)
-        raise invalid(KEY, text, f"a commit that has the inventory {names}", "Choose a later one, or give a folder.")
+        raise invalid(KEY, text, f"a commit that has {names}, which -i names", "Choose a later one, or give a folder.")
     return state
 
 

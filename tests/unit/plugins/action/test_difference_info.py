@@ -89,10 +89,14 @@ def test_a_ref_and_a_folder_are_compared_with_the_working_tree(site: Path) -> No
         *("changes.json", "??", "changes.md", "??", "password"),
     ]
     # A copy of the folder of the inventory.
-    done = run(site, "-e", f"from={site.parent / 'copy'}", "-e", "difference_fail=true")
+    more = site.parent / "more.yml"
+    more.write_text("lab: {hosts: {jhub: {ansible_host: 192.0.2.30}}}", encoding="utf-8")
+    done = run(site, "-i", str(more), "-e", f"from={site.parent / 'copy'}", "-e", "difference_fail=true")
     assert done.code == 2, done.line
     assert all(text in done.line for text in expected), done.line
     assert "More is open to networks outside the inventory than before" in done.line
+    unchanged = f"{site.parent / 'copy'} does not have {more}, which -i names; it is compared as it is now."
+    assert "".join(unchanged.split()) in "".join(done.line.split()), done.line  # Ansible breaks a long path
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_a_ref_and_a_folder_are_compared_with_the_working_tree(site: Path) -> No
     [
         ("", "Invalid from: got '', expected a git ref, such as main or HEAD~1, or a folder with a copy of the inve"),
         ("after", "Invalid from: got 'after', expected an existing folder, or a ref of the git repository "),
-        ("empty", "Invalid from: got 'empty', expected a commit that has the inventory inventory. Choose a later one"),
+        ("empty", "Invalid from: got 'empty', expected a commit that has inventory, which -i names. Choose"),
         ("broken", "In broken ("),
     ],
 )
