@@ -166,7 +166,9 @@ def _by_option(name: str, option: dict[str, Any]) -> Schema:
         words = {} if name in SITE_DEFAULTS else _switch_of_the_role()
         return {**boolean(), **words, "default": option["default"]}
     if option["type"] == "int":
-        return {**text(r".*\d.*", "a number"), "type": ["number", "string"], "default": option["default"]}
+        # Ansible also converts strings such as " 30 " and "3e1".
+        number = text(r"[-+_.eE\d\s]*\d[-+_.eE\d\s]*", "a whole number")
+        return {**number, "type": ["integer", "string"], "default": option["default"]}
     return {}
 
 

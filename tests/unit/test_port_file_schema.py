@@ -517,6 +517,8 @@ FLOW = {"from": ["desks"], "to": ["desks"], "services": ["ssh"], "need": "option
         ({"firewall_state": "off"}, "firewall_state"),
         ({"firewall_watch": "maybe"}, "firewall_watch"),
         ({"firewall_confirm_within": "half a minute"}, "firewall_confirm_within"),
+        ({"firewall_confirm_within": "30s"}, "firewall_confirm_within"),
+        ({"firewall_confirm_within": 30.5}, "firewall_confirm_within"),
     ],
     ids=str,
 )
