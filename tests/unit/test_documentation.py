@@ -79,6 +79,12 @@ def test_the_manual_lists_all_its_pages() -> None:
     assert sorted(name for name in pages if f"]({name})" not in index) == []
 
 
+def test_the_readme_names_each_guide() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    guides = [f"](docs/guides/{path.name})" for path in (ROOT / "docs" / "guides").glob("*.md")]
+    assert [guide for guide in guides if guide not in readme] == []
+
+
 def test_the_manual_lists_the_codes_of_diagnoses_with_their_meanings() -> None:
     page = (ROOT / "docs" / "verifying.md").read_text(encoding="utf-8")
     table = page.partition("| code | meaning | message |")[2].partition("\n\n")[0]
