@@ -9,11 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.hostlists import expanded
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.new_files import write_new
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.own_addresses import Found, looked_up
-from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site import Site, inventory_text, ports_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site import (
+    Site,
+    inventory_text,
+    ports_text,
+    said_by_slurm,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.site_groups import (
     check_canonical,
     checked,
@@ -55,10 +61,10 @@ class ActionModule(ControllerAction):
         controllers = options["controllers"] or found.own
         notes = _notes(site, task_vars["groups"])
         folder = Path(options["folder"])
-        files = {
-            folder / _PORT_FILE: ports_text(site, controllers),
-            folder / _INVENTORY: inventory_text(site, options["folder"], notes),
-        }
+        port_file = ports_text(site, controllers)
+        twice = _twice(site, port_file, task_vars)
+        files = {} if twice else {folder / _PORT_FILE: port_file}
+        files[folder / _INVENTORY] = inventory_text(site, options["folder"], notes)
         _write(files, self._task.check_mode)
         return {
             "changed": True,
@@ -68,7 +74,7 @@ class ActionModule(ControllerAction):
             "hosts": {group: len(hosts) for group, hosts in site.hosts.items() if hosts},
             "groups": site.children,
             "controllers": controllers,
-            "notes": [*notes, *_to_do(site, found, controllers, options)],
+            "notes": [*notes, *_to_do(site, found, options), *(twice or _about_controllers(controllers, options))],
         }
 
 
@@ -153,7 +159,21 @@ def _notes(site: Site, groups: Mapping[str, Any]) -> list[str]:
     return [f"{text} {listed(names)}." for text, names in notes.items() if names]
 
 
-def _to_do(site: Site, found: Found, controllers: list[str], options: Mapping[str, Any]) -> list[str]:
+def _twice(site: Site, port_file: str, task_vars: Mapping[str, Any]) -> list[str]:
+    """Return a note if the inventory beside which the files will be has variables of the port file already."""
+    hosts = task_vars["groups"]["all"] if site.children else []
+    variables = [task_vars["hostvars"].raw_get(host) for host in hosts]
+    names = [name for name in yaml.safe_load(port_file) if any(name in known for known in variables)]
+    if not names:
+        return []
+    return [
+        f"No port file was written, because the inventory has one, which sets {listed(names)}: of two files with one "
+        "dictionary, Ansible takes the last one.",
+        *(f"Add to it what slurm.conf says: {listed(texts)}." for texts in [said_by_slurm(site)] if texts),
+    ]
+
+
+def _to_do(site: Site, found: Found, options: Mapping[str, Any]) -> list[str]:
     """Return what the user has to check or fill in."""
     texts = []
     by_name = [f"{group} is {', '.join(names)}" for group, names in site.children.items() if names != [group]]
@@ -164,11 +184,15 @@ def _to_do(site: Site, found: Found, controllers: list[str], options: Mapping[st
         texts.append(
             f"Set ansible_host of these hosts: {names}. Here their names lead to no address that others reach."
         )
-    if not controllers:
-        texts.append("Fill in the endpoint controllers: from where Ansible connects, as the hosts see it.")
-    elif not options["controllers"]:
-        texts.append(f"Check the endpoint controllers: this machine reaches the hosts from {listed(controllers)}.")
     return texts
+
+
+def _about_controllers(controllers: list[str], options: Mapping[str, Any]) -> list[str]:
+    if not controllers:
+        return ["Fill in the endpoint controllers: from where Ansible connects, as the hosts see it."]
+    if not options["controllers"]:
+        return [f"Check the endpoint controllers: this machine reaches the hosts from {listed(controllers)}."]
+    return []
 
 
 def _write(files: Mapping[Path, str], check_mode: bool) -> None:

@@ -15,6 +15,8 @@ description:
   - The hosts are those of O(slurm_conf) and O(hosts). With O(groups), or without any of these options, they are those
     of the inventory of the play. Then C(hosts.yml) only says what the groups of this inventory are to the collection,
     and later runs name both inventories.
+  - If hosts of this inventory have variables of the port file already, such as C(firewall_endpoints), it writes no
+    C(ports.yml), because Ansible would take only one of the two.
   - Never overwrites a file. If one of the files is there, the task fails and writes nothing.
   - A host without an address of its own is looked up by its name, as by each plan. The result names the hosts whose
     names lead to no address that other hosts can reach.

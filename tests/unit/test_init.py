@@ -109,6 +109,22 @@ def test_lint_finds_nothing_beside_the_inventory_whose_groups_are_mapped(
     assert (code, is_clean, managed in line) == (0, True, True), line
 
 
+@pytest.mark.parametrize("slurm", [False, True])
+def test_beside_an_inventory_with_a_port_file_no_second_one_is_written(folder: Path, slurm: bool) -> None:
+    (folder / "old.yml").write_text(f"{OLD}all: {{vars: {{firewall_endpoints: {{}}}}}}", encoding="utf-8")
+    variables = {"init_groups": {"slurm_login": ["login"]}}
+    done = init(
+        folder,
+        {**variables, **({"init_slurm_conf": str(folder / "slurm.conf")} if slurm else {})},
+        *("-i", str(folder / "old.yml")),
+    )
+    text = "No port file was written, because the inventory has one, which sets firewall_endpoints: of two files"
+    assert (done.code, text in done.line, "Check the endpoint" in done.line) == (0, True, False), done.line
+    added = 'Add to it what slurm.conf says: firewall_services.slurmctld.ports [\\"6820-6823/tcp\\"].'
+    assert (added in done.line) == slurm, done.line
+    assert [path.name for path in (folder / "my cluster").iterdir()] == ["hosts.yml"]
+
+
 def test_files_that_are_there_stay(folder: Path) -> None:
     ports = folder / "my cluster/group_vars/all/ports.yml"
     ports.parent.mkdir(parents=True)

@@ -144,6 +144,12 @@ def ports_text(site: Site, controllers: Sequence[str]) -> str:
     return text
 
 
+def said_by_slurm(site: Site) -> list[str]:
+    """Return what slurm.conf adds to the port file, one variable or key each."""
+    texts = [f'firewall_services.{name}.ports ["{ports}/tcp"]' for name, ports in site.slurm.ports.items()]
+    return [*texts, *([f'firewall_srun_ports "{site.slurm.srun_ports}"'] if site.slurm.srun_ports else [])]
+
+
 def _scalar(value: str | list[str]) -> str:
     """Return a name, or a list of names, as YAML on one line."""
     plain = str(value) if isinstance(value, str) else list(map(str, value))  # not the strings of Ansible
