@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -55,7 +55,7 @@ class Draft:
         service: str = "",
     ) -> None:
         """Add a flow from endpoints to endpoints. `service` is a name for a new service, empty for one by its ports."""
-        services = self._services(merged(ports), service)
+        services = self._services(merged(ports), self._usual_at(targets), service)
         name = self.unused(f"{prefix}_{services[0]}", (self.flows, self.catalogue.flows))
         within = {"within_cluster": True} if within_cluster else {}
         self.flows[name] = {"from": sources, "to": targets, "services": services, **within, "need": "recommended"}
@@ -72,16 +72,30 @@ class Draft:
             return ""
         return entries_text({key: value for key, value in entries.items() if value})
 
-    def _services(self, ports: list[PortRange], preferred: str = "") -> list[str]:
+    def _usual_at(self, targets: Collection[str]) -> set[str]:
+        """Return the services of the flows that end at one of these endpoints or groups."""
+        names = self._with_groups(targets)
+        flows = [flow for flow in self.catalogue.flows.values() if names & self._with_groups(flow.targets)]
+        return {name for flow in flows for name in flow.services}
+
+    def _with_groups(self, names: Collection[str]) -> set[str]:
+        """Return names of endpoints and groups, with the groups of the endpoints."""
+        known = [self.catalogue.endpoints[name] for name in names if name in self.catalogue.endpoints]
+        return {*names, *(group for endpoint in known for group in endpoint.groups)}
+
+    def _services(self, ports: list[PortRange], usual: Container[str], preferred: str = "") -> list[str]:
         """Return services that have exactly these ports together: existing ones, and one new one for the rest.
 
+        Of two services with the same ports, such as Grafana and VS Code on 3000/tcp, one that is usual there is meant.
         An existing service cuts no piece out of a long range: a range around sixty services is no list of them.
         """
         if tuple(ports) == tuple(merged(EVERYTHING)):
             return [self._new_service("everything", ["any/ip"])]
         names: list[str] = []
         rest = ports
-        for name, own in sorted(self._known_services().items(), key=lambda item: (-_size(item[1]), item[0])):
+        known = self._known_services()
+        for name in sorted(known, key=lambda name: (-_size(known[name]), name not in usual, name)):
+            own = known[name]
             if not without(own, rest) and not _cuts(own, ports):
                 names.append(name)
                 rest = without(rest, own)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from itertools import product
 
+import pytest
 import yaml
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import drafted
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Decision, Region, accepted, anywhere
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import shipped_port_file
 from ansible_collections.hpc.ports.tests.support.sites import make_catalogue, make_plan
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -103,6 +106,25 @@ def test_known_names_are_used_and_the_rest_is_new() -> None:
         "imported_port_8649_udp": (["known"], ["port_8649_udp", "web"]),
         "imported_ssh": (["net_10_9_0_0_16"], ["ssh"]),
     }
+
+
+@pytest.mark.parametrize(
+    ("targets", "services"),
+    [
+        (["monitoring"], ["grafana", "internal_api"]),
+        (["dashboards"], ["grafana", "internal_api"]),
+        (["workbench", "nfs_server"], ["jupyter", "vscode_server"]),
+        (["slurm_login"], ["cloud_cacher", "internal_api"]),
+    ],
+)
+def test_of_services_with_the_same_ports_the_one_of_the_groups_of_the_host_is_meant(
+    targets: list[str], services: list[str]
+) -> None:
+    site = {"firewall_endpoints": {"dashboards": {"groups": ["monitoring"]}}}
+    catalogue = load_catalogue(shipped_port_file(), site, [*targets, "monitoring"])
+    draft = drafted(catalogue, [Region(IPSet(["10.0.0.0/30"]), ports("3000/tcp", "8888/tcp"))], targets)
+    assert [flow["services"] for flow in draft.flows.values()] == [services]
+    assert draft.services == {}
 
 
 def test_sources_with_the_same_ports_are_one_flow() -> None:
