@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.difference
     OutsideChange,
     Setting,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._report import networks as report_networks
 
 FORMAT = 1
 # How many names a sentence has.
@@ -191,14 +192,13 @@ def ports_text(ports: Sequence[PortRange]) -> str:
 
 def networks_text(endpoints: Sequence[str], networks: Sequence[str]) -> str:
     """Return the names of endpoints with their networks; the networks alone if no endpoint has them."""
-    text = shortened(networks)
+    text = report_networks.networks_text(networks, _SHOWN)
     return f"{', '.join(endpoints)} ({text})" if endpoints else text
 
 
 def shortened(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return report_networks.shortened(names, _SHOWN)
 
 
 # ---- files

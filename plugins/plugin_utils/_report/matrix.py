@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.shown import show
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import HostClass
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.matrix import Matrix, Opening, OutsideOpening
 from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.networks import networks_text, shortened
 from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import OutsideData
 
 FORMAT = 1
@@ -106,12 +107,11 @@ def _class_text(host_class: HostClass) -> str:
 
 
 def _networks_text(endpoints: Sequence[str], networks: Sequence[str]) -> str:
-    return " ".join(filter(None, [OUTSIDE, ", ".join(endpoints), f"({_shortened(networks)})"]))
+    return " ".join(filter(None, [OUTSIDE, ", ".join(endpoints), f"({networks_text(networks, _SHOWN)})"]))
 
 
 def _shortened(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return shortened(names, _SHOWN)
 
 
 # ---- files

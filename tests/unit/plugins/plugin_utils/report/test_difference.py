@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
@@ -79,6 +80,13 @@ def test_the_screen_says_what_opens_first_and_leaves_out_ports_of_hosts_that_lef
         "  old has left",
     ]
     assert lines(report(NOTHING)) == ["Nothing changes since main (0292a931ab)."]
+
+
+def test_a_network_without_some_addresses_is_named_as_in_the_port_file() -> None:
+    networks = [str(part) for part in ip_network("10.0.0.0/18").address_exclude(ip_network("10.0.9.7/32"))]
+    change = USERS._replace(networks=tuple(networks))
+    text = "  head: 3000/tcp from users (10.0.0.0/18 except 10.0.9.7/32) is opened (flow portal)"
+    assert text in lines(report(NOTHING._replace(opened_outside=[change])))
 
 
 def test_many_hosts_have_the_name_of_their_group() -> None:
