@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction, plan_arguments
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import invalid
-from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.stand_ins import stand_ins
+from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.stand_ins import StandIn, stand_ins
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)  # of containers
 
 
 class ActionModule(ControllerAction):
@@ -21,9 +24,22 @@ class ActionModule(ControllerAction):
         """Return the hosts, and from where Ansible connects."""
         if options["each"] < 1:
             raise invalid("molecule_each", options["each"], "1 or more")
-        chosen, controller = stand_ins(self.store(options["plan"]).plan(), options["each"])
-        hosts = {
-            host.host: {"class": host.class_name, "addresses": list(host.addresses), "backend": host.backend}
-            for host in chosen
+        chosen = stand_ins(self.store(options["plan"]).plan(), options["each"])
+        return {
+            "changed": False,
+            "hosts": {host.host: _host(host) for host in chosen.hosts},
+            "controller": {**chosen.controller._asdict(), "addresses": list(chosen.controller.addresses)},
+            "left_out": chosen.left_out,
         }
-        return {"changed": False, "hosts": hosts, "controller": controller._asdict()}
+
+
+def _host(host: StandIn) -> dict[str, Any]:
+    return {
+        "class": host.class_name,
+        "container": _NOT_IN_NAMES.sub("-", host.host),
+        "address": host.address,
+        "addresses": list(host.addresses),
+        "reached": list(host.reached),
+        "comes_from": list(host.comes_from),
+        "backend": host.backend,
+    }

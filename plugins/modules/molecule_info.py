@@ -47,18 +47,33 @@ EXAMPLES = r"""
 RETURN = r"""
 hosts:
   description:
-    - The chosen hosts, each with its class, all its addresses, and the backend that the inventory wants for it. A host
-      without a firewall has an empty backend.
+    - The chosen hosts, each with its class, a name for its container, the address to which Ansible connects, all its
+      addresses, those by which others reach it and those from which it comes, and the backend that the inventory wants
+      for it. A host without a firewall has an empty backend.
     - A host whose addresses another chosen host has is left out.
   returned: success
   type: dict
-  sample: {n1: {class: slurm_compute, addresses: [10.0.0.11], backend: auto}}
+  sample:
+    n1:
+      class: slurm_compute
+      container: n1
+      address: 10.0.0.11
+      addresses: [10.0.0.11]
+      reached: [10.0.0.11]
+      comes_from: [10.0.0.11]
+      backend: auto
 controller:
   description:
-    - From where Ansible connects to the hosts, a free C(address) of the endpoint C(controllers), or a C(host) in it.
+    - From where Ansible connects to the hosts, free C(addresses) of the endpoint C(controllers), or a C(host) in it.
+    - C(port) is where sshd has to listen.
   returned: success
   type: dict
-  sample: {address: 10.0.0.250, host: ""}
+  sample: {addresses: [10.0.0.250], host: "", port: 22}
+left_out:
+  description: Why a class has no host among the chosen ones, by the name of the class.
+  returned: success
+  type: dict
+  sample: {slurm_login: another container has the address 10.0.0.11 of login}
 """
 
 # Implemented by the action plugin of the same name, on the controller.

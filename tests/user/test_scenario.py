@@ -27,7 +27,10 @@ SITES = {
     "small": "Ansible connects from a free address",
     "head-node": "Ansible runs on a host of the inventory",
     "isolated": "restricted egress, and networks apart",
+    "quirky": "IPv6, another port of ssh, names that no container can have, and settings of ssh that lead elsewhere",
 }
+# Inventories of these tests alone.
+OWN = Path(__file__).parent
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -60,7 +63,8 @@ def fixture_installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fixture_repository(installed: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """Return a folder with an example inventory and the scenario; remove its containers at the end."""
     folder = installed / request.param
-    shutil.copytree(ROOT / "inventories" / request.param, folder / "inventory")
+    inventories = OWN if (OWN / request.param).is_dir() else ROOT / "inventories"
+    shutil.copytree(inventories / request.param, folder / "inventory")
     role = installed / "collections" / "ansible_collections" / "hpc" / "ports" / "roles" / "molecule"
     shutil.copytree(role / "files" / "scenario", folder / "molecule" / "default")
     for step in ("create", "destroy"):
@@ -80,10 +84,20 @@ def test_the_copied_scenario_gives_each_class_its_firewall_and_verifies_it(repos
     assert counts and counts[1] == counts[4] and int(counts[1]) > 500, output
     assert "From outside: " in output and "NO HOST outside" not in output, output
     if repository.name == "small":
+        assert "newcomer" not in _reached_with_a_new_host(repository)
         _break(f"{NAME}.head", "6817")
         done = run(repository, "molecule", "verify")
         output = done.stdout + done.stderr
         assert done.returncode != 0 and "6817/tcp" in output and "table inet other" in output, output
+
+
+def _reached_with_a_new_host(repository: Path) -> str:
+    """Return the hosts that the scenario reaches once the inventory has one more."""
+    (repository / "inventory" / "more.yml").write_text("slurm_compute: {hosts: {newcomer: }}\n", encoding="utf-8")
+    (limit,) = re.findall("(--limit=.*)", (repository / "molecule/default/molecule.yml").read_text(encoding="utf-8"))
+    done = run(repository, "ansible", "-i", "inventory", "-i", "state/hosts", "all", limit, "--list-hosts")
+    assert done.returncode == 0 and "head" in done.stdout, done.stdout + done.stderr
+    return done.stdout
 
 
 def _break(namespace: str, port: str) -> None:
