@@ -56,6 +56,7 @@ class ActionModule(ControllerAction):
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Write the files unless one of them is there."""
         _check_controllers(options["controllers"])
+        unknown = self.unknown_variables(["init"])
         site = _site(options, task_vars["groups"])
         found = looked_up(_addresses(site, task_vars))
         controllers = options["controllers"] or found.own
@@ -68,6 +69,7 @@ class ActionModule(ControllerAction):
         _write(files, self._task.check_mode)
         return {
             "changed": True,
+            "warnings": unknown,
             "folder": options["folder"],
             "files": [str(path) for path in files],
             "diff": [{"before": "", "after": text, "after_header": str(path)} for path, text in files.items()],

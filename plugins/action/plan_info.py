@@ -17,6 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.site_plan import s
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import check_play, without_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import PLAYBOOKS
 
 
 class ActionModule(ControllerAction):
@@ -25,6 +26,7 @@ class ActionModule(ControllerAction):
     ARGUMENTS = {
         "lint": {"type": "bool", "default": False},
         "report_only": {"type": "bool", "default": False},
+        "variables_of": {"type": "list", "elements": "str", "choices": list(PLAYBOOKS), "default": []},
         "warn": {"type": "bool", "default": True},
         "without": {"type": "list", "elements": "str", "default": []},
     }
@@ -33,11 +35,13 @@ class ActionModule(ControllerAction):
         """Return the key of the plan, and what lint advises."""
         without = options["without"]
         check_play(task_vars["inventory_hostname"], task_vars)
+        unknown = self.unknown_variables(options["variables_of"])
         variables = without_hosts(task_vars, without) if without else task_vars
         task = f"{self._task._uuid}-report" if options["report_only"] else self._task._uuid
         store = self.store(store_key(task, variables))
         store.made(lambda: self._plan(variables, without, options["report_only"]))
-        return _result(store, options["lint"], options["warn"])
+        result = _result(store, options["lint"], options["warn"])
+        return {**result, "warnings": [*unknown, *result.get("warnings", [])]}
 
     def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str], report_only: bool) -> Plan:
         try:

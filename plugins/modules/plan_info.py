@@ -39,6 +39,15 @@ options:
         C(hpc.ports.audit) uses it on a site that has no port file yet.
     type: bool
     default: false
+  variables_of:
+    description:
+      - Playbooks of the collection, and the role V(verify), that run in this play. A variable that C(-e) sets, and that
+        begins with one of these names, has to be one of their variables. If its name is close to one, as in
+        C(matrix_file), the task fails. Otherwise it warns.
+    type: list
+    elements: str
+    choices: [audit, cloud, difference, explain, import, init, lint, matrix, observed, render, verify]
+    default: []
   without:
     description:
       - Hosts of the inventory to leave out. The plan is compiled as if they were in none of its groups.

@@ -146,6 +146,44 @@ def test_a_site_chooses_what_lint_fails_on(least: object, variables: dict[str, o
     assert (done.code, text in done.line) == (code, True), done.line
 
 
+@pytest.mark.parametrize(
+    ("playbook", "options", "code", "text"),
+    [
+        (
+            "matrix.yml",
+            ("-e", "matrix_file=x.md"),
+            2,
+            "Unknown variable matrix_file: matrix has no such variable. Did you",
+        ),
+        ("matrix.yml", ("-e", '{"matrix_expect": "x.md"}'), 2, "Did you mean matrix_expected?"),
+        ("lint.yml", ("-e", "@variables.yml"), 2, "Did you mean lint_fail_on?"),
+        ("verify.yml", ("-e", "verify_qery=x"), 2, "Did you mean verify_query?"),
+        ("site.yml", ("-e", "verify_qery=x", "--check"), 2, "Did you mean verify_query?"),
+        ("init.yml", ("-e", "init_host=x"), 2, "Did you mean init_hosts?"),
+        ("lint.yml", ("-e", "matrix_file=x.md"), 0, "No problems found."),
+        ("matrix.yml", ("-e", "matrix_room=x"), 0, "The variable matrix_room is set, but matrix has no such variable"),
+        ("matrix.yml", (), 0, "Open to networks outside the inventory"),
+    ],
+)
+def test_a_misspelt_variable_ends_the_run_before_it_touches_a_host(
+    tmp_path: Path, playbook: str, options: tuple[str, ...], code: int, text: str
+) -> None:
+    path = tmp_path / "hosts.yml"
+    # A variable of the inventory may be anything.
+    path.write_text(f"{ONE_SITE}    matrix_file: x\n", encoding="utf-8")
+    (tmp_path / "variables.yml").write_text("lint_failon: error", encoding="utf-8")
+    given = [option.replace("@", f"@{tmp_path}/") for option in options]
+    done = play(f"playbooks/{playbook}", *given, inventory=path)
+    assert (done.code, text in done.line, "unreachable=1" in done.line) == (code, True, False), done.line
+    assert code == 2 or "Unknown variable" not in done.line
+
+
+ONE_SITE = """
+slurm_compute: {hosts: {n1: {ansible_host: 10.0.0.1}, n2: {ansible_host: 10.0.0.2}}}
+all:
+  vars:
+    firewall_endpoints: {controllers: {cidrs: [10.0.0.9/32]}}
+"""
 WITH_STRANGERS = """
 slurm_compute: {hosts: {n1: {ansible_host: 10.0.0.1}, n2: {ansible_host: 10.0.0.2}}}
 lab: {hosts: {jhub: {ansible_host: 10.0.0.3}}}

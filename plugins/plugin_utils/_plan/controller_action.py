@@ -15,11 +15,13 @@ from typing import Any, ClassVar
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.option_values import check_value
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.libraries import missing_library
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import check_extra_variables
 
 # Checked when Ansible loads the plugin, in its main process: the worker of each host inherits the imported libraries.
 _MISSING_LIBRARY = missing_library()
@@ -57,6 +59,11 @@ class ControllerAction(ActionBase):
     @abstractmethod
     def result(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the result of the task for its validated options. May raise PortFileError."""
+
+    def unknown_variables(self, playbooks: Iterable[str]) -> list[str]:
+        """Return warnings about unknown variables of -e for these playbooks. Raise PortFileError for a misspelt one."""
+        names = load_extra_vars(self._loader)
+        return [warning for playbook in playbooks for warning in check_extra_variables(playbook, names)]
 
     def show_written(self, paths: Iterable[str]) -> None:
         """Say which files were written; nothing if none was."""
