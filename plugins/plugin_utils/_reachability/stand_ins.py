@@ -71,6 +71,7 @@ _DOCUMENTATION = {4: "198.51.100.254", 6: "2001:db8:ffff::fffe"}
 _STRANGERS = ("198.18.0.0/15", "2001:2::/48")
 _MOST = 1000  # addresses of a network that are tried
 _LOCALHOST = "localhost"
+_NEEDS_SCOPE = "fe80:"  # link-local: nobody can connect to it by the address alone
 
 
 def stand_ins(plan: Plan, each: int) -> Chosen:
@@ -141,7 +142,11 @@ class _Picker:
     def _stand_in(self, host: str, host_class: HostClass, backend: str) -> StandIn:
         reached, comes_from = self.connections.reached[host], self.connections.comes_from[host]
         versions = self.controller.versions(self.connections) if backend else {4, 6}
-        texts = [address.text for address in [*reached, *comes_from] if address.version in versions]
+        texts = [
+            address.text
+            for address in [*reached, *comes_from]
+            if address.version in versions and not address.text.startswith(_NEEDS_SCOPE)
+        ]
         return StandIn(
             host,
             host_class.name,

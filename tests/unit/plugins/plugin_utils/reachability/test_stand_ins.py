@@ -72,18 +72,18 @@ def test_an_outsider_is_added_if_all_hosts_are_managed() -> None:
 
 
 def test_the_controller_has_an_address_of_each_family_and_hosts_are_entered_by_theirs() -> None:
-    both = ["2001:db8:1::1", "10.0.2.1"]
+    both = ["fe80::1", "2001:db8:1::1", "10.0.2.1"]
     hosts = {**NODES, "login": {"groups": ["slurm_login"], "addresses": both}}
     chosen = stand_ins(plan_of(hosts, "2001:db8:c::/64", "192.0.2.1/32"), 1)
     assert chosen.controller.addresses == ("2001:db8:c::1", "192.0.2.1")
     assert {host.host: host.address for host in chosen.hosts} == {
-        "login": both[0],
+        "login": both[1],
         "n1": "10.0.1.1",
         "outsider": "198.18.0.1",
     }
     assert chosen.hosts[-1].addresses == ("198.18.0.1", "2001:2::1")
     by_ipv4 = stand_ins(plan_of(hosts, "192.0.2.1/32"), 1)
-    assert {host.host: host.address for host in by_ipv4.hosts}["login"] == both[1]
+    assert {host.host: host.address for host in by_ipv4.hosts}["login"] == both[2]
 
 
 def test_a_class_that_no_controller_reaches_is_named() -> None:
