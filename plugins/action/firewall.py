@@ -13,6 +13,7 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
+from ansible_collections.hpc.ports.plugins.module_utils._model.quick_check import check_script, parse_answer
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation import (
@@ -31,6 +32,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses
     known_addresses,
     unknown_warnings,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.wanted_key import wanted_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
@@ -71,9 +73,13 @@ class ActionModule(ActionBase):
         return result
 
     def _applied(self, host: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        arguments["key"] = wanted_key(arguments)
+        unchanged, first = timed(lambda: self._unchanged(arguments["key"]))
+        if unchanged:
+            return named(host, shown_result(unchanged))
         seconds = int(arguments.get("confirm_within", 30))
         try:
-            result, login = timed(lambda: self._module("firewall", arguments, task_vars))
+            result, more = timed(lambda: self._module("firewall", arguments, task_vars))
         except AnsibleConnectionFailure as exc:
             if self._task.check_mode or not may_have_begun(exc):
                 raise
@@ -82,7 +88,12 @@ class ActionModule(ActionBase):
             )
         if not result.pop("pending", None):
             return result
-        return self._confirmed(PendingChange(host, result, seconds, login), arguments, task_vars)
+        # The first of the two connects.
+        return self._confirmed(PendingChange(host, result, seconds, first + more), arguments, task_vars)
+
+    def _unchanged(self, key: str) -> dict[str, Any]:
+        """Return the result of the last run if the host is as this run found it; otherwise, nothing."""
+        return parse_answer(self._low_level_execute_command(check_script(key))["stdout"]) or {}
 
     def _confirmed(
         self, change: PendingChange, arguments: dict[str, Any], task_vars: dict[str, Any] | None

@@ -124,6 +124,13 @@ options:
   token:
     description: Name of the change, 32 hexadecimal digits. Set by the action plugin.
     type: str
+  key:
+    description:
+      - Digest of the policy, the options and this version of the collection. Set by the action plugin.
+      - If nothing had to be changed, the host keeps a record under this key. The next run with the same key asks the
+        host for the record with a shell script, and runs the module only if anything has changed since.
+    type: str
+    version_added: 0.3.0
 seealso:
   - module: hpc.ports.plan_info
 """
@@ -271,6 +278,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
     ensure_present,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lockout_guard import LockoutError
+from ansible_collections.hpc.ports.plugins.module_utils._apply.unchanged import beginning, keep
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import check_user, chosen_backend
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import described
@@ -307,6 +315,7 @@ ARGUMENTS = {
     "cut_established": {"type": "bool", "default": False},
     "transport": {"type": "str", "default": ""},
     "token": {"type": "str", "no_log": False},
+    "key": {"type": "str", "no_log": False},
     "watch": {"type": "bool", "default": True},
     "boot_failure": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
@@ -338,10 +347,18 @@ def main() -> None:
     present = module.params["state"] == "present"
     try:
         check_user()
+        begun = beginning() if present and module.params["key"] and not module.check_mode else None
         # Before the change, because many rules take seconds to read, and a change then waits for its confirmation.
         backend = chosen_backend(module.params["backend"]) if present else ""
         others = other_rules(backend) if present else None
-        module.exit_json(**shown_result(_result(module, _outcome(module, backend), others, began)))
+        outcome = _outcome(module, backend)
+        result = shown_result(_result(module, outcome, others, began))
+        warnings = [*outcome.warnings, *(_warnings(module, outcome.change, others) if others else [])]
+        for text in warnings:
+            module.warn(shown(text))
+        if begun and others and _is_kept(module, outcome.change, others):
+            keep(module.params["key"], begun, {**result, "warnings": warnings})
+        module.exit_json(**result)
     except HostError as exc:
         module.fail_json(msg=shown(str(exc)), missing_packages=exc.missing_packages)
     except LockoutError as exc:
@@ -353,6 +370,14 @@ def main() -> None:
 def _check(module: AnsibleModule, is_valid: object, name: str, expected: str) -> None:
     if not is_valid:
         module.fail_json(msg=f"Invalid {name}: got {module.params[name]!r}, expected {expected}.")
+
+
+def _is_kept(module: AnsibleModule, change: Change, others: OtherRules) -> bool:
+    """Return whether the next run has the same result if the host stays as it is.
+
+    In observe mode packets fill our sets, and warnings about published ports name the peers that use them now.
+    """
+    return not change.is_needed and not others.published and module.params["policy"]["mode"] == "enforce"
 
 
 def _outcome(module: AnsibleModule, backend: str) -> FirewallResult:
@@ -371,8 +396,6 @@ def _result(module: AnsibleModule, outcome: FirewallResult, others: OtherRules |
         # For the action plugin, which knows the plan.
         result["own_addresses"] = _own_addresses(module.params["policy"]["trusted_interfaces"])
         result.update(_filtered_interfaces(module.params["policy"]))
-    for text in (*outcome.warnings, *(_warnings(module, outcome.change, others) if others else [])):
-        module.warn(shown(text))
     if outcome.pending:
         # For the action plugin, which confirms the change; the rest of the time it needed to connect to the host.
         result["pending"] = {"token": outcome.pending.token, "ran_for": time.monotonic() - began}

@@ -35,8 +35,13 @@ class Listing(NamedTuple):
 
 def tools() -> list[str]:
     """Return texts that differ if nft, its library or its files with names have changed."""
+    return [_stamp(path) for path in tool_paths()]
+
+
+def tool_paths() -> list[str]:
+    """Return the paths of nft, its library and its files with names."""
     paths = [path for pattern in _LIBRARIES for path in sorted(glob.glob(pattern))]
-    return [_stamp(path) for path in [find_program("nft") or "", *paths, *_NAMES]]
+    return [find_program("nft") or "", *paths, *_NAMES]
 
 
 def _stamp(path: str) -> str:

@@ -79,6 +79,18 @@ def rule_loaders(root: str = "") -> tuple[RuleLoader, ...]:
     return tuple(_loader(name, text, root) for name, text in _loading_units(root))
 
 
+def paths_read(root: str = "") -> list[str]:
+    """Return the paths of scripts and rule files that units name or include, and the folders of included patterns."""
+    files = {
+        path: text
+        for _name, unit in _loading_units(root)
+        for path, text in _commands_and_files(unit, root).items()
+        if path.startswith("/")
+    }
+    patterns = {pattern for text in files.values() for pattern in _INCLUDE.findall(text) if glob.has_magic(pattern)}
+    return sorted({*files, *(os.path.dirname(os.path.join("/etc", pattern)) for pattern in patterns)})
+
+
 def early_loaders(others: Sequence[RuleLoader]) -> tuple[str, ...]:
     """Return the names of the units that start before the network, as ours does: our unit can wait for them.
 

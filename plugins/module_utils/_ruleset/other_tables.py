@@ -71,6 +71,15 @@ def read_other_tables(backend: str, readers: TableReaders = TableReaders()) -> O
     return OtherTables(_listed(read, backend, readers), tuple(table for table in judging if table not in read))
 
 
+def are_small(readers: TableReaders = TableReaders()) -> bool:
+    """Return whether nft lists all tables of others at a bounded cost. Raises NetlinkError."""
+    others = [table for table in readers.outlines() if str(table) not in TABLES]
+    return (
+        sum(readers.contents(table, MOST).size for table in others) <= MOST
+        and sum(readers.plain_elements(table, MOST_ELEMENTS) for table in others) <= MOST_ELEMENTS
+    )
+
+
 def _all_listed(tables: Mapping[TableOutline, TableContents], lists: _Lists) -> str:
     names = [table.name for table in tables if tables[table].verdict_maps]
     names += [name for contents in tables.values() for name in contents.verdict_maps]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing, without_records
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
@@ -49,10 +50,12 @@ def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
     return script_state(script_of(ruleset), program, ruleset.table)
 
 
+# A run that changes something asks twice: again once no other run can change the host.
+@lru_cache(maxsize=2)
 def script_state(script: str, program: Run = run, table: str = TABLE) -> State:
     """Return the state of our table after a script: load and list it in a temporary network namespace.
 
-    Raises CommandError if the script does not load, RuntimeError if no namespace can be created.
+    The caller does not change it. Raises CommandError if the script does not load, RuntimeError if no namespace can be created.
     """
     try:
         return _state_after(["-n"], script, program, table)

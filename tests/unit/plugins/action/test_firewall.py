@@ -82,10 +82,14 @@ def ran(
     host: str = "n1",
     diff: bool = False,
     play: dict[str, Any] | None = None,
+    unchanged: str = "",
     **arguments: Any,
 ) -> dict[str, Any]:
-    """Run the action plugin; modules return `answers` in turn, and are recorded in `sent`."""
-    left = list(answers)
+    """Run the action plugin; modules return `answers` in turn, and are recorded in `sent`.
+
+    `unchanged` is what the host prints for the quick check.
+    """
+    left, checks = list(answers), []
 
     class Action(firewall.ActionModule):
         def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
@@ -94,6 +98,10 @@ def ran(
             if isinstance(found, Exception):
                 raise found
             return dict(found)
+
+        def _low_level_execute_command(self, cmd: str, *others: Any, **more: Any) -> dict[str, Any]:
+            checks.append(cmd)
+            return {"stdout": unchanged}
 
     task = SimpleNamespace(args=arguments or {"plan": "key"}, check_mode=check_mode, async_val=0, diff=diff)
     action = Action.__new__(Action)
@@ -110,12 +118,22 @@ def _no_base(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_host_gets_its_own_policy_only(sent: list[tuple[str, dict[str, Any]]]) -> None:
     assert ran(sent, {"changed": False}) == {"changed": False}
     [(name, arguments)] = sent
-    assert {**arguments, "token": len(arguments["token"])} == {
+    assert {**arguments, "token": len(arguments["token"]), "key": len(arguments["key"])} == {
         "policy": {**POLICY, "addresses": ["10.1.0.1"]},
         "transport": "ssh",
         "token": 32,
+        "key": 16,
     }
     assert name == "hpc.ports.firewall"
+
+
+def test_the_module_does_not_run_on_a_host_where_nothing_has_changed(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    answer = 'Welcome!\nhpc.ports unchanged: {"changed": false, "warnings": ["Other.\\u001b"]}\n'
+    assert ran(sent, unchanged=answer) == {"changed": False, "warnings": ["n1: Other.\\x1b"]}
+    assert sent == []
+    for odd in ("hpc.ports unchanged: {", "hpc.ports unchanged: []", 'hpc.ports unchanged: {"changed": true}'):
+        assert ran(sent, {"changed": True}, unchanged=odd) == {"changed": True}
+    assert len(sent) == 3
 
 
 @pytest.mark.parametrize("changes", [{"changed": False}, {"changed": True, "pending": {"token": "t"}}])

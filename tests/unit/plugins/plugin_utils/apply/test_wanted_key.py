@@ -1,0 +1,33 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes another key."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply import wanted_key as keys
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.wanted_key import wanted_key
+
+ARGUMENTS = {"policy": {"mode": "enforce"}, "watch": True, "token": "a", "confirm_within": 30}
+
+
+def test_the_policy_and_the_options_make_another_key() -> None:
+    key = wanted_key(ARGUMENTS)
+    assert key == wanted_key({**ARGUMENTS, "token": "b", "confirm_within": 60, "transport": "ssh"})
+    others = [wanted_key({**ARGUMENTS, "watch": False}), wanted_key({**ARGUMENTS, "policy": {"mode": "observe"}})]
+    assert len({key, *others}) == 3
+
+
+def test_other_code_makes_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("modules/firewall.py", "module_utils/_linux/nft.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(keys._PLUGINS / path, tmp_path / path)
+    monkeypatch.setattr(keys, "_PLUGINS", tmp_path)
+    before = wanted_key(ARGUMENTS)
+    with open(tmp_path / path, "a", encoding="utf-8") as file:
+        file.write("# another version\n")
+    assert wanted_key(ARGUMENTS) != before
