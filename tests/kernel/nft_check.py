@@ -44,7 +44,7 @@ def main() -> None:
         for path in sorted(Path(sys.argv[1]).glob("*.json"))
     }
     policies.update((f"random {number}", parse_policy(data)) for number, data in enumerate(random_policies(20)))
-    policies.update((f"sharing {number}", parse_policy(data)) for number, data in enumerate(sharing_policies(20)))
+    policies.update((f"sharing {number}", parse_policy(data)) for number, data in enumerate(sharing_policies(10)))
     found = Check()
     for first, second in zip(policies, [*policies][1:]):
         found.transition(f"{first} to {second}", policies[first], policies[second])
