@@ -28,7 +28,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import merged
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State, flow_changes
-from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, random_policies
+from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, random_policies, sharing_policies
 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}
 
@@ -44,6 +44,7 @@ def main() -> None:
         for path in sorted(Path(sys.argv[1]).glob("*.json"))
     }
     policies.update((f"random {number}", parse_policy(data)) for number, data in enumerate(random_policies(20)))
+    policies.update((f"sharing {number}", parse_policy(data)) for number, data in enumerate(sharing_policies(10)))
     found = Check()
     for first, second in zip(policies, [*policies][1:]):
         found.transition(f"{first} to {second}", policies[first], policies[second])

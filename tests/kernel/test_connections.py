@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.observed import observed
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.tests.support.availability import (
@@ -167,13 +168,7 @@ COVERED: dict[str, list[Any]] = {
 def test_no_packet_is_lost_whose_port_another_flow_comes_to_cover(machine: Machine, case: str) -> None:
     """Many rules lengthen the path to the map: with new, empty chains several of 120 applies lost a packet."""
     ends = [policy(*rules, interfaces=MANY) for rules in COVERED[case]]
-    ways = ways_between(machine, *ends)
-    with machine.host.entered():
-        sink = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
-    with sink, started(machine.pair.peer, FLOOD):
-        switch(machine, ways, TIMES)
-    assert machine.counted("in_served") >= 50 * TIMES
-    assert machine.counted("denied_in") == 0
+    flooded(machine, ways_between(machine, *ends))
 
 
 TIMES = examples(120)
@@ -182,7 +177,11 @@ MANY = tuple(f"x{number}" for number in range(200))
 
 def ways_between(machine: Machine, one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, ...]]:
     """Give the host the one policy; return the transactions to the other, and those back."""
-    rulesets = [nftables.ruleset_of(parse_policy(data)) for data in (one, other)]
+    return ways_of(machine, *(nftables.ruleset_of(parse_policy(data)) for data in (one, other)))
+
+
+def ways_of(machine: Machine, *rulesets: Ruleset) -> list[tuple[str, ...]]:
+    """Give the host the first of two rulesets; return the transactions to the other, and those back."""
     states = [kernel.wanted_state(ruleset) for ruleset in rulesets]
     machine.nft(nftables.script_of(rulesets[0]))
     return [transactions(rulesets[1], *states), transactions(rulesets[0], *states[::-1])]
@@ -193,6 +192,89 @@ def switch(machine: Machine, ways: list[tuple[str, ...]], times: int) -> None:
         for script in ways[turn % 2]:
             machine.nft(script)
 
+
+# ---- flows that share their peers, or no longer
+
+CLIENTS = PORT[3]
+SMALLER = ("10.64.1.0/24", "192.0.2.0/25")  # The clients of all tests are in it.
+
+
+def flows(**peers: tuple[str, ...]) -> list[Any]:
+    """Return flows of a port each; the flow `served` is the one of the clients."""
+    return [
+        (
+            "in",
+            name,
+            ["253/ip", "6000/tcp"] if name == "served" else [f"{200 + number}/ip", f"{7000 + number}/tcp"],
+            given,
+        )
+        for number, (name, given) in enumerate(sorted(peers.items()))
+    ]
+
+
+SHARED = flows(first=CLIENTS, served=CLIENTS, third=CLIENTS)
+SHARES = {
+    "the first of three gets others": flows(first=NODES, served=CLIENTS, third=CLIENTS),
+    "the last of three gets others": flows(first=CLIENTS, served=CLIENTS, third=NODES),
+    "both get others": flows(first=NODES, served=CLIENTS, third=NODES),
+    "its own become fewer": flows(first=CLIENTS, served=SMALLER, third=CLIENTS),
+    "its own become those that others got": flows(first=SMALLER, served=SMALLER, third=CLIENTS),
+    "all become fewer": flows(first=SMALLER, served=SMALLER, third=SMALLER),
+    "the others go": flows(served=CLIENTS),
+}
+
+
+def flooded(machine: Machine, ways: list[tuple[str, ...]]) -> None:
+    """Switch to and fro while packets come: none is denied."""
+    with machine.host.entered():
+        sink = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+    with sink, started(machine.pair.peer, FLOOD):
+        switch(machine, ways, TIMES)
+    assert machine.counted("in_served") >= 50 * TIMES
+    assert machine.counted("denied_in") == 0
+
+
+@pytest.mark.parametrize("case", SHARES)
+def test_no_packet_is_lost_as_flows_part_and_come_to_share_their_peers_again(machine: Machine, case: str) -> None:
+    """Where the first flow named the set of all, the old rules of `served` found the new peers of `first` in it."""
+    flooded(machine, ways_between(machine, *(policy(*rules, interfaces=MANY) for rules in (SHARED, SHARES[case]))))
+
+
+def test_no_packet_is_lost_as_sets_of_an_older_version_go_and_come(machine: Machine) -> None:
+    ruleset = nftables.ruleset_of(parse_policy(policy(*SHARED, interfaces=MANY)))
+    older = with_a_set_for_each_flow(ruleset)
+    assert (len(ruleset.sets), len(older.sets)) == (1, 3)
+    flooded(machine, ways_of(machine, older, ruleset))
+
+
+def with_a_set_for_each_flow(ruleset: Ruleset) -> Ruleset:
+    """Return what versions up to 0.2.0 made of the same policy."""
+    sets, chains = {}, {}
+    for name, chain in ruleset.chains.items():
+        rules = []
+        for rule in chain.rules:
+            match = re.search(r'@(\S+)_(v[46]) counter name "(\w+)" accept$', rule)
+            if match:
+                sets[f"{match[3]}_{match[2]}"] = ruleset.sets[f"{match[1]}_{match[2]}"]
+                rule = rule.replace(f"@{match[1]}_", f"@{match[3]}_")
+            rules.append(rule)
+        chains[name] = chain._replace(rules=tuple(rules))
+    return ruleset._replace(sets=sets, chains=chains)
+
+
+def test_no_connection_is_lost_as_flows_part_and_come_to_share_their_peers_again(machine: Machine) -> None:
+    steps = [policy(SSH, *rules) for other in SHARES.values() for rules in (other, SHARED)]
+    machine.nft(nftables.script_of(with_a_set_for_each_flow(nftables.ruleset_of(parse_policy(policy(SSH, *SHARED))))))
+    found = applied_meanwhile(machine, [policy(SSH, *SHARED), *steps], RATE)
+    assert (found.lost, found.of_living) == (0, [0, 0])
+    assert found.connections >= len(steps)
+    assert machine.counted("in_served") >= found.connections
+    assert not machine.apply(steps[-1])["changed"]
+    listed = machine.host.shell("nft list sets table inet hpc_ports")
+    assert re.findall(r"set (\S+_v4) ", listed) == ["in_management_ssh_v4", "in_first-in_served-in_third_v4"]
+
+
+# ---- packets that leave
 
 # Sends to the peer until it has to stop; then it prints how many packets left the host, and how many did not.
 OUTWARD = f"""

@@ -69,6 +69,19 @@ def random_policies(count: int) -> Iterator[dict[str, Any]]:
         )
 
 
+def sharing_policies(count: int) -> Iterator[dict[str, Any]]:
+    """Yield policies whose flows keep their ports: some share their peers, and others from one policy to the next."""
+    randomness = random.Random(0)
+    pool = [_random_peers(randomness) for number in range(3)]
+    flows = [("in", "a", ["9/tcp"]), ("in", "b", ["10-20/tcp"]), ("in", "c", ["15/udp"]), ("out", "a", ["9/tcp"])]
+    for _number in range(count):
+        pool[randomness.randrange(3)] = _random_peers(randomness)
+        # Of one list, only the addresses of one family may be the same.
+        halves = [tuple(peer for peer in randomness.choice(pool) if (":" in peer) == is_ipv6) for is_ipv6 in (0, 1)]
+        rules = [(*flow, randomness.choice([*pool, ANYWHERE, (*halves[0], *halves[1])])) for flow in flows]
+        yield policy(*rules, egress=randomness.choice(["open", "restricted", "restricted"]))
+
+
 def _random_peers(randomness: random.Random) -> tuple[str, ...]:
     """Return prefixes in 64 addresses of either family, so that most of them overlap those of another policy."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_policy_ports
@@ -68,7 +69,9 @@ def _members(
     pairs: dict[str, tuple[frozenset[str], frozenset[str]]],
     gained: Callable[[frozenset[str], frozenset[str]], list[str]],
 ) -> dict[str, dict[str, list[str]]]:
-    changes = {name: {"added": gained(new, old), "removed": gained(old, new)} for name, (old, new) in pairs.items()}
+    # Flows share their peers, so each pair of lists is compared once.
+    compared = cache(gained)
+    changes = {name: {"added": compared(new, old), "removed": compared(old, new)} for name, (old, new) in pairs.items()}
     return {name: change for name, change in changes.items() if change["added"] or change["removed"]}
 
 

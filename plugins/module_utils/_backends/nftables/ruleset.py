@@ -4,9 +4,9 @@
 """Compile a policy to the ruleset of the table `inet hpc_ports` (docs/ARCHITECTURE.md, section 6).
 
 Ports are cut into disjoint segments. For each protocol and direction, one named verdict map jumps from each segment to
-a short chain of address-set lookups. The names of sets and maps are stable, so that a packet that is half way through
-the old rules finds the new contents of the same sets and maps. The names of chains are stable too: they are made of
-the names of the flows, not of their ports, because other flows can cut the ports into other segments.
+a short chain of address-set lookups. The names of maps are stable, so that a packet that is half way through the old
+rules finds the new contents of the same maps. The names of chains and sets (see `peer_sets.py`) are made of the names
+of their flows, not of ports or addresses: other flows can cut the ports into other segments.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import records
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.peer_sets import (
+    FAMILIES,
+    LONGEST_NAME,
+    definition,
+    peer_sets,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PUBLISHED_TABLE, TABLE, digest, is_record
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     SERVED_TO_CONTAINERS,
     Network,
     Policy,
-    Rule,
     Segment,
     dhcp_answers,
     label,
@@ -44,9 +49,6 @@ _FORWARDING = "type filter hook forward priority filter - 1; policy accept;"
 # filtered.
 _OPENS_NOTHING = "tcp flags & (fin | syn | rst | ack) != syn accept"
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
-_FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
-# For a chain; the longest set name is 80. The kernel accepts 255, but long names make a listing hard to read.
-_LONGEST_NAME = 100
 
 
 class Chain(NamedTuple):
@@ -93,14 +95,15 @@ def ruleset_of(policy: Policy) -> Ruleset:
         direction: segments(rule for rule in policy.rules if rule.direction == direction) for direction in directions
     }
     parted = split_flows(policy.rules)
-    lookups = {label(rule, parted): _lookups(rule, label(rule, parted)) for rule in policy.rules}
+    peers = peer_sets(policy.rules, parted)
+    lookups = {name: peers.lookups(rule, name) for rule in policy.rules for name in [label(rule, parted)]}
     chains = _inward(policy, cut["in"])
     if "out" in cut:
         chains["output"] = _output(policy, cut["out"])
     if policy.filtered_containers:
         chains.update(_forwarded(policy, cut.get("out")))
     for direction, segments_of_direction in cut.items():
-        for names in (_set_names(segment, parted) for segment in segments_of_direction):
+        for names in (_labels(segment, parted) for segment in segments_of_direction):
             chains[_chain_name(direction, names)] = Chain(tuple(text for name in names for text in lookups[name]))
     counters = {
         rule.name
@@ -112,7 +115,7 @@ def ruleset_of(policy: Policy) -> Ruleset:
         counters=tuple(sorted(counters | _counters_of_denials(policy))),
         sets={
             **_own_addresses(policy.addresses),
-            **_sets(policy.rules, parted),
+            **peers.sets,
             **(records.sets(_recorded(policy)) if policy.mode == "observe" else {}),
         },
         maps={
@@ -138,43 +141,28 @@ def _recorded(policy: Policy) -> list[str]:
 
 def _own_addresses(addresses: Sequence[Network]) -> dict[str, tuple[str, tuple[str, ...]]]:
     return {
-        f"{_OWN}_v{version}": (f"type {kind}; flags interval;", tuple(map(network_text, _family(addresses, version))))
-        for version, _word, kind in _FAMILIES
+        f"{_OWN}_v{version}": (definition(version), tuple(map(network_text, _family(addresses, version))))
+        for version, _word, _kind in FAMILIES
         if _family(addresses, version)
     }
 
 
-def _set_names(segment: Segment, parted: set[str]) -> list[str]:
-    """Return the set names of a segment's rules, in an order that does not depend on ports."""
+def _labels(segment: Segment, parted: set[str]) -> list[str]:
+    """Return the labels of a segment's rules, in an order that does not depend on ports."""
     return sorted(label(rule, parted) for rule in segment.rules)
-
-
-def _sets(rules: Iterable[Rule], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    sets = {}
-    for rule in rules:
-        for version, _word, kind in _FAMILIES:
-            members = _family(rule.peers, version)
-            if members and not _is_any(members):
-                name = f"{label(rule, parted)}_v{version}"
-                sets[name] = (f"type {kind}; flags interval;", tuple(map(network_text, members)))
-    return sets
 
 
 def _family(networks: Iterable[Network], version: int) -> list[Network]:
     return [network for network in networks if network.version == version]
 
 
-def _is_any(networks: Sequence[Network]) -> bool:
-    return any(network.prefixlen == 0 for network in networks)
-
-
 def _chain_name(direction: str, names: Sequence[str]) -> str:
-    """Return the name of the chain that looks up the sets of these names: `in_web`, `in_data-web` or `in_9_flows.HASH`.
+    """Return the name of the chain of rules with these labels: `in_web`, `in_data-web` or `in_9_flows.HASH`.
 
     The name of a flow contains no dash and does not begin with a digit, so the three forms cannot collide.
     """
     chain_name = "{}_{}".format(direction, "-".join(name[len(direction) + 1 :] for name in names))
-    return chain_name if len(chain_name) <= _LONGEST_NAME else f"{direction}_{len(names)}_flows.{digest(names)}"
+    return chain_name if len(chain_name) <= LONGEST_NAME else f"{direction}_{len(names)}_flows.{digest(names)}"
 
 
 def _maps(direction: str, cut: Sequence[Segment], parted: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -182,29 +170,13 @@ def _maps(direction: str, cut: Sequence[Segment], parted: set[str]) -> dict[str,
     for protocol in sorted({segment.ports.protocol for segment in cut}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
         elements = [
-            f"{number} : jump {_chain_name(direction, _set_names(segment, parted))}"
+            f"{number} : jump {_chain_name(direction, _labels(segment, parted))}"
             for segment in cut
             if segment.ports.protocol == protocol
             for number in segment.ports.numbers()
         ]
         maps[f"{direction}_{protocol}"] = (kind, tuple(elements))
     return maps
-
-
-def _lookups(rule: Rule, set_name: str) -> list[str]:
-    """Return the rules that accept the peers of a flow."""
-    end = f'counter name "{rule.name}" accept'
-    members = {version: _family(rule.peers, version) for version, word, kind in _FAMILIES}
-    if all(map(_is_any, members.values())):
-        return [end]
-    side = "saddr" if rule.direction == "in" else "daddr"
-    rules = []
-    for version, word, _kind in _FAMILIES:
-        if _is_any(members[version]):
-            rules.append(f"meta nfproto ipv{version} {end}")
-        elif members[version]:
-            rules.append(f"{word} {side} @{set_name}_v{version} {end}")
-    return rules
 
 
 def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
@@ -217,7 +189,7 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
     # Without its rules, the chain that judges would let all packets to the host pass.
     judged = (f"jump {_ARRIVING}", *(("drop",) if policy.mode == "enforce" else ()))
     to_own = [
-        f"{word} daddr @{_OWN}_v{version}" for version, word, _kind in _FAMILIES if _family(policy.addresses, version)
+        f"{word} daddr @{_OWN}_v{version}" for version, word, _kind in FAMILIES if _family(policy.addresses, version)
     ]
     return {
         "prerouting": Chain((*known, *_not_to_own(policy.addresses), *judged), _BEFORE_NAT),
@@ -237,7 +209,7 @@ def _not_to_own(addresses: Sequence[Network]) -> list[str]:
     return [
         (f"{word} daddr != @{_OWN}_v{version}" if _family(addresses, version) else f"meta nfproto ipv{version}")
         + " fib daddr type != local return"
-        for version, word, _kind in _FAMILIES
+        for version, word, _kind in FAMILIES
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable
+from functools import cache
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
@@ -27,7 +28,9 @@ def flow_views(state: State) -> FlowViews:
             if counter:
                 ports.setdefault(counter[1], set()).update(chain_ports.get(name, ()))
                 peers.setdefault(counter[1], set()).add(_peers(line))
-    return {flow: FlowView(frozenset(ports[flow]), _addresses(state, peers[flow])) for flow in ports}
+    # Flows that look up the same sets share one list of addresses.
+    addresses = cache(lambda names: _addresses(state, names))
+    return {flow: FlowView(frozenset(ports[flow]), addresses(frozenset(peers[flow]))) for flow in ports}
 
 
 def _ports_by_chain(state: State) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ipaddress import collapse_addresses, ip_address, ip_network
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._model import state
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
     FlowView,
     changed_objects,
@@ -111,3 +112,14 @@ def test_added_and_removed_addresses_turn_old_into_new(old: list, new: list) -> 
 def test_ten_thousand_changed_addresses_take_linear_time() -> None:
     old, new = ({f"10.{side}.{number // 128}.{number % 128 * 2}" for number in range(10_000)} for side in (0, 1))
     assert len(changes(old, new, "addresses_changed")["added"]) == 10_000
+
+
+def test_addresses_that_flows_share_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    minus = state._minus
+    monkeypatch.setattr(state, "_minus", lambda *spans: compared.append(spans) or minus(*spans))
+    old, new = view({"1/tcp"}, {"10.0.0.1"}), view({"1/tcp"}, {"10.0.0.0/31"})
+    flows = [f"in_{number}" for number in range(20)]
+    found = flow_changes(dict.fromkeys(flows, old), dict.fromkeys(flows, new))["addresses_changed"]
+    assert found == dict.fromkeys(flows, {"added": ["10.0.0.0"], "removed": []})
+    assert len(compared) == len(["ports, in either way", "addresses added", "addresses removed"])

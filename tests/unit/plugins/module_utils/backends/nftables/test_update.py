@@ -12,12 +12,15 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.rules
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.update import transactions
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import parse_ports
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State, changed_objects
+
+# Of each flow, so that no two share a set.
+PEERS = {"data": "10.0.0.0/8", "web": "10.1.0.0/16", "more": "10.2.0.0/16"}
 
 
 def ruleset(egress: str = "open", mode: str = "enforce", **flows: str) -> Ruleset:
     """Of incoming flows, and one outgoing where that matters."""
-    rules = [Rule("in", flow, (parse_ports(ports),), (ip_network("10.0.0.0/8"),)) for flow, ports in flows.items()]
+    rules = [Rule("in", flow, (parse_ports(ports),), (ip_network(PEERS[flow]),)) for flow, ports in flows.items()]
     dns = [Rule("out", "dns", (parse_ports("53/udp"),), (ip_network("10.0.0.53/32"),))] if egress != "open" else []
     return ruleset_of(Policy(mode, egress, (), (*rules, *dns)))
 
@@ -182,6 +185,64 @@ def test_a_base_chain_of_somebody_goes_with_the_new_rules() -> None:
     first, second = transactions(wanted, running, listed(wanted))
     assert first == "flush chain inet hpc_ports mine\ndelete chain inet hpc_ports mine\n" + script_of(wanted)
     assert second == "flush chain inet hpc_ports other\ndelete chain inet hpc_ports other\n"
+
+
+# ---- flows that share their peers
+
+
+def sharing(*flows: str, nodes: str = "10.0.0.0/8", **others: str) -> Ruleset:
+    """Of incoming flows that have the same peers, and of others with their own."""
+    peers = {**dict.fromkeys(flows, nodes), **others}
+    rules = [
+        Rule("in", flow, (parse_ports(f"{80 + number}/tcp"),), (ip_network(peers[flow]),))
+        for number, flow in enumerate(sorted(peers))
+    ]
+    return ruleset_of(Policy("enforce", "open", (), tuple(rules)))
+
+
+def touched(script: str, *verbs: str) -> list[str]:
+    """Return the sets that these commands of a script name, in order."""
+    lines = [line.split() for line in script.splitlines()]
+    found = (words[4] for words in lines if words[0] in verbs and words[1] in ("set", "element") and "_v" in words[4])
+    return list(dict.fromkeys(found))
+
+
+def test_new_peers_of_flows_that_share_them_change_one_set_in_place() -> None:
+    before, after = sharing("a", "b", "c"), sharing("a", "b", "c", nodes="10.0.0.0/9")
+    assert transactions_of(before, after) == (script_of(after),)
+    assert changed_objects(listed(before), listed(after)) == ["set in_a-in_b-in_c_v4"]
+
+
+@pytest.mark.parametrize("leaving", ["a", "b", "c"])
+def test_a_flow_whose_peers_begin_to_differ_gets_a_set_before_anything_uses_it(leaving: str) -> None:
+    """And the others get one: nothing touches the set of the old rules until they are gone."""
+    others = [flow for flow in "abc" if flow != leaving]
+    before, after = sharing("a", "b", "c"), sharing(*others, **{leaving: "192.0.2.0/24"})
+    first, second, third = transactions_of(before, after)
+    new = [f"in_{leaving}_v4", f"in_{others[0]}-in_{others[1]}_v4"]
+    assert sorted(touched(first, "add")) == sorted(touched(second, "add", "flush")) == sorted(new)
+    assert second == script_of(after)
+    assert third == "delete set inet hpc_ports in_a-in_b-in_c_v4\n"
+
+
+def test_flows_whose_peers_become_the_same_get_a_set_together() -> None:
+    before, after = sharing("a", "b", c="192.0.2.0/24"), sharing("a", "b", "c")
+    first, second, third = transactions_of(before, after)
+    assert touched(first, "add") == touched(second, "add", "flush") == ["in_a-in_b-in_c_v4"]
+    assert third == "delete set inet hpc_ports in_a-in_b_v4\ndelete set inet hpc_ports in_c_v4\n"
+
+
+def test_sets_of_an_older_version_for_each_flow_stay_until_their_rules_are_gone() -> None:
+    wanted = sharing("a", "b")
+    old = {
+        name: tuple(line.replace("@in_a-in_b_v4", f"@{name[len('chain ') :]}_v4") for line in lines)
+        for name, lines in listed(wanted).items()
+    }
+    elements = old.pop("set in_a-in_b_v4")
+    old.update({"set in_a_v4": elements, "set in_b_v4": elements})
+    first, second, third = transactions(wanted, old, listed(wanted))
+    assert touched(first, "add") == touched(second, "add", "flush") == ["in_a-in_b_v4"]
+    assert third == "delete set inet hpc_ports in_a_v4\ndelete set inet hpc_ports in_b_v4\n"
 
 
 # ---- what is in the way
