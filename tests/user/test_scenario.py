@@ -92,11 +92,13 @@ def test_the_copied_scenario_gives_each_class_its_firewall_and_verifies_it(repos
 
 
 def _reached_with_a_new_host(repository: Path) -> str:
-    """Return the hosts that the scenario reaches once the inventory has one more."""
-    (repository / "inventory" / "more.yml").write_text("slurm_compute: {hosts: {newcomer: }}\n", encoding="utf-8")
+    """Return the hosts that the scenario reaches while the inventory has one more."""
+    more = repository / "inventory" / "more.yml"
+    more.write_text("slurm_compute: {hosts: {newcomer: }}\n", encoding="utf-8")
     (limit,) = re.findall("(--limit=.*)", (repository / "molecule/default/molecule.yml").read_text(encoding="utf-8"))
     done = run(repository, "ansible", "-i", "inventory", "-i", "state/hosts", "all", limit, "--list-hosts")
     assert done.returncode == 0 and "head" in done.stdout, done.stdout + done.stderr
+    more.unlink()
     return done.stdout
 
 
