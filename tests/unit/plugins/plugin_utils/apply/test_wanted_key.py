@@ -23,11 +23,12 @@ def test_the_policy_and_the_options_make_another_key() -> None:
 
 
 def test_other_code_makes_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in ("modules/firewall.py", "module_utils/_linux/nft.py"):
+    sources = ["modules/firewall.py", "module_utils/_linux/nft.py"]
+    for path in sources:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(keys._PLUGINS / path, tmp_path / path)
     monkeypatch.setattr(keys, "_PLUGINS", tmp_path)
     before = wanted_key(ARGUMENTS)
-    with open(tmp_path / path, "a", encoding="utf-8") as file:
+    with open(tmp_path / sources[1], "a", encoding="utf-8") as file:
         file.write("# another version\n")
     assert wanted_key(ARGUMENTS) != before
