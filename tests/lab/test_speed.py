@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
 # What such a run costs beyond the ping, times the ping, on the controller and the hosts together.
-USUAL = 1.1
+USUAL = 0.3
 PING = """
 - hosts: "{{ groups | hpc.ports.host_pattern }}"
   gather_facts: false
@@ -59,14 +59,15 @@ def seconds_of(playbook: str) -> float:
 def test_a_run_with_nothing_to_change(tmp_path: Path) -> None:
     ping = tmp_path / "ping.yml"
     ping.write_text(PING, encoding="utf-8")
-    # The connections are there then.
+    # The connections are there then, and the records of the quick check.
+    seconds_of(FIREWALL)
     seconds_of(str(ping))
     bound = 1 + 1.5 * USUAL
-    assert ratio(_with_one_execution_a_host, lambda: seconds_of(str(ping)), bound) <= bound
+    assert ratio(_without_executions, lambda: seconds_of(str(ping)), bound) <= bound
 
 
-def _with_one_execution_a_host() -> float:
+def _without_executions() -> float:
     forget_executions()
     seconds = seconds_of(FIREWALL)
-    assert executed_anywhere() == {host: ["firewall"] for host in managed_hosts()}
+    assert executed_anywhere() == {}
     return seconds
