@@ -55,7 +55,8 @@ def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
 def script_state(script: str, program: Run = run, table: str = TABLE) -> State:
     """Return the state of our table after a script: load and list it in a temporary network namespace.
 
-    The caller does not change it. Raises CommandError if the script does not load, RuntimeError if no namespace can be created.
+    The caller does not change it. Raises CommandError if the script does not load, RuntimeError if no namespace can be
+    created.
     """
     try:
         return _state_after(["-n"], script, program, table)
