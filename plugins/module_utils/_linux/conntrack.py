@@ -40,8 +40,8 @@ _ADDRESSES, _PROTOCOL = 1, 2
 _SOURCES, _TARGETS = (1, 3), (2, 4)
 _NUMBER, _SOURCE_PORT, _TARGET_PORT = 1, 2, 3
 _TCP_INFO, _TCP_STATE, _TCP_FLAGS_THERE, _TCP_FLAGS_BACK = 1, 1, 4, 5
-# Status bits: another connection, its master, announced this one; it was answered; a full table keeps it; it is in the
-# table.
+# Status bits: another connection, its master, announced this one; the other end has answered; a full table keeps the
+# entry; the entry is in the table.
 _EXPECTED, _SEEN_REPLY, _ASSURED, _CONFIRMED = 1, 2, 4, 8
 _ESTABLISHED, _TIME_WAIT, _CLOSE = 3, 7, 8
 # Set if tracking began in the middle of a connection: it is not known which end opened it.

@@ -12,12 +12,12 @@ from typing import Any
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
 
 _PLUGINS = Path(names.__file__).parents[2]
-# They say how a change is made, and differ from run to run.
-_HOW = ("token", "transport", "confirm_within")
+# They differ from run to run, and do not matter where nothing changes.
+_LEFT_OUT = ("token", "transport")
 
 
 def wanted_key(arguments: Mapping[str, Any]) -> str:
     """Return the key for these arguments of the module `firewall`."""
     sources = [_PLUGINS / "modules" / "firewall.py", *sorted((_PLUGINS / "module_utils").rglob("*.py"))]
     code = [(str(path), status.st_size, status.st_mtime_ns) for path in sources for status in [path.stat()]]
-    return names.digest([{name: value for name, value in arguments.items() if name not in _HOW}, code])
+    return names.digest([{name: value for name, value in arguments.items() if name not in _LEFT_OUT}, code])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply import wanted_key as keys
@@ -17,9 +18,10 @@ ARGUMENTS = {"policy": {"mode": "enforce"}, "watch": True, "token": "a", "confir
 
 def test_the_policy_and_the_options_make_another_key() -> None:
     key = wanted_key(ARGUMENTS)
-    assert key == wanted_key({**ARGUMENTS, "token": "b", "confirm_within": 60, "transport": "ssh"})
-    others = [wanted_key({**ARGUMENTS, "watch": False}), wanted_key({**ARGUMENTS, "policy": {"mode": "observe"}})]
-    assert len({key, *others}) == 3
+    assert key == wanted_key({**ARGUMENTS, "token": "b", "transport": "ssh"})
+    # The module refuses 0 seconds: a host where nothing has changed must not hide it.
+    changes: list[dict[str, Any]] = [{"watch": False}, {"policy": {"mode": "observe"}}, {"confirm_within": 0}]
+    assert len({key, *(wanted_key({**ARGUMENTS, **change}) for change in changes)}) == 4
 
 
 def test_other_code_makes_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
