@@ -25,6 +25,7 @@ mkdir -p {INCLUDED} {WANTS}
 printf '#!/bin/sh\\nexec nft -f {RULES}\\n' > {SCRIPT}
 printf 'include "{INCLUDED}/*.nft"\\n' > {RULES}
 printf '[Service]\\nExecStart={SCRIPT}\\nExecStart=/usr/sbin/nft -f {RULES}\\n' > {LOADER}
+ln -sf {LOADER} {WANTS}
 nft add table ip site
 nft 'add chain ip site c {{ type filter hook input priority 5; }}'
 nft add rule ip site c tcp dport 9999 counter accept
@@ -49,8 +50,9 @@ DRIFT = {
     ),
     "a rule of others is another one": "nft flush chain ip site c; nft add rule ip site c tcp dport 9998 accept",
     "the ruleset file is another": f"echo '# more' >> {RULESET}",
-    "the ruleset file has the size and time it had": (
-        f"touch -r {RULESET} /tmp/before; sed -i 's/accept/acceqt/' {RULESET}; touch -r /tmp/before {RULESET}"
+    "the ruleset file has the size, time and inode it had": (
+        f"touch -r {RULESET} /tmp/before; sed s/accept/acceqt/ {RULESET} > /tmp/other; cat /tmp/other > {RULESET}; "
+        f"touch -r /tmp/before {RULESET}"
     ),
     "the ruleset file is readable": f"chmod 644 {RULESET}",
     "the unit is another": f"sed -i s/oneshot/simple/ {UNIT}",
@@ -58,8 +60,9 @@ DRIFT = {
     "the link is gone": f"rm -f {LINK}",
     "the link leads elsewhere": f"ln -sfn /dev/null {LINK}",
     "a file of an interrupted run": "echo > /etc/hpc-ports/.ruleset.nft.new",
-    "a unit of others flushes": f"echo 'flush ruleset' >> {RULES}; ln -sf {LOADER} {WANTS}",
+    "a unit of others flushes": f"echo 'flush ruleset' >> {RULES}",
     "an included file flushes": f"echo 'flush ruleset' > {INCLUDED}/one.nft",
+    "a unit of others is no longer enabled": f"rm -f {WANTS}/rules.service",
     "a script flushes": f"echo 'nft flush ruleset' >> {SCRIPT}",
     "a unit of others is gone": f"rm -f {LOADER}",
     "a drop-in of a unit": f"mkdir -p {LOADER}.d; printf '[Unit]\\nBefore=network-pre.target\\n' > {LOADER}.d/x.conf",
@@ -114,12 +117,13 @@ def test_other_runs_keep_nothing(host: Machine, option: dict[str, Any]) -> None:
     assert checked(host) is None
 
 
-def test_a_change_that_awaits_confirmation_is_waited_for(host: Machine) -> None:
+def test_another_run_that_has_begun_is_waited_for(host: Machine) -> None:
+    """It has armed the undo, and not changed a rule yet."""
     settled(host)
-    pending = host.begin(policy(), key="other", lockout_guard=False)["pending"]
-    host.host.shell(f"nft -f {RULESET}")
+    host.host.shell("ln -s token /run/hpc-ports/armed")
     assert checked(host) is None
-    host.confirm(pending["token"])
+    host.host.shell("rm /run/hpc-ports/armed")
+    assert checked(host)
 
 
 @pytest.mark.parametrize("name", DRIFT)
