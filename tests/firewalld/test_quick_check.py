@@ -44,6 +44,11 @@ DRIFT = {
     "panic mode": "firewall-cmd --quiet --panic-on",
     "firewalld is stopped": "systemctl stop firewalld",
     "firewalld is disabled": "systemctl disable --quiet firewalld",
+    "our unit has failed, and all else is as before": (
+        'nft=$(readlink -f "$(command -v nft)"); mount --bind /bin/false $nft; '
+        "systemctl restart hpc-ports-published 2> /dev/null || true; umount $nft; "
+        "systemctl is-failed hpc-ports-published"
+    ),
     "the watch has failed": "systemctl stop hpc-ports-watch || true",
 }
 
