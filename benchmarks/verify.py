@@ -18,10 +18,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import MOST, expected_of  # noqa: E402
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan  # noqa: E402
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue  # noqa: E402
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory  # noqa: E402
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import MOST, expected_of
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
 
 PORT_FILE = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 NODES_OF_A_CLUSTER = 40
