@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -49,24 +51,24 @@ def both(costs: Sequence[Cost]) -> str:
 
 
 class Conditions:
-    """When and where something is measured: from its making until it is printed."""
+    """When and where something is measured: from its making until it is printed. Who is ended cleans up first."""
 
     def __init__(self) -> None:
-        self._before = os.getloadavg()[0]
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        self._commit, self._before = _commit(), os.getloadavg()[0]
 
     def text(self, runs: int) -> str:
         """Return the date, the commit, the load before and after, and the number of runs."""
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
         return (
-            f"{date.today()}, commit {described.stdout.strip() or 'unknown'}, {os.cpu_count()} CPUs, "
+            f"{date.today()}, commit {self._commit}, {os.cpu_count()} CPUs, "
             f"load {self._before:.1f} before and {os.getloadavg()[0]:.1f} after, {runs} runs"
         )
+
+
+def _commit() -> str:
+    command = ("git", "describe", "--always", "--dirty", "--exclude=*")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -115,8 +115,8 @@ def on_firewalld() -> Iterator[list[Ruled]]:
     from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon  # pylint: disable=import-outside-toplevel
 
     zones = {
-        "three rules": [_rich_rule(NETWORK, PORTS)],
-        f"{FLOWS:,} rich rules": [_rich_rule(f"{ip_address(flow.first)}/27", flow.ports) for flow in ALL],
+        "firewalld, three rules": [_rich_rule(NETWORK, PORTS)],
+        f"firewalld, {FLOWS:,} rich rules": [_rich_rule(f"{ip_address(flow.first)}/27", flow.ports) for flow in ALL],
     }
     policies = {"hpc.ports, 3 flows": few(), f"hpc.ports, {FLOWS:,} flows": many()}
     with ExitStack() as stack:
@@ -125,6 +125,7 @@ def on_firewalld() -> Iterator[list[Ruled]]:
             daemon = Daemon("13", f"{os.environ['HPC_PORTS_LAB']}-benchmark-{number}")
             stack.callback(daemon.host.remove)
             stack.callback(daemon.close)
+            daemon.clean()
             if name in zones:
                 daemon.write("/etc/firewalld/zones/public.xml", _zone(zones[name]))
                 daemon.host.run("firewall-cmd", "--reload")
