@@ -25,6 +25,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
     named,
     timed,
     with_answer,
+    with_cut,
     with_name,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.diffs import shown_once
@@ -64,7 +65,7 @@ class ActionModule(ActionBase):
             return self._module("firewall", arguments, task_vars)
         host = (task_vars or {})["inventory_hostname"]
         store = self._store(arguments.pop("plan", None))
-        arguments.update(policy=_policy(store, host), transport=self._connection.transport, token=uuid.uuid4().hex)
+        arguments.update(policy=_policy(store, host), transport=self._connection.transport)
         result = with_name(self._applied(host, arguments, task_vars), partial(_host_at, store))
         own_addresses = result.pop("own_addresses", None)
         if own_addresses:
@@ -72,11 +73,18 @@ class ActionModule(ActionBase):
             result["warnings"] = result.get("warnings", []) + unknown_warnings(host, own_addresses, known)
         return result
 
-    def _applied(self, host: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        arguments["key"] = wanted_key(arguments)
-        unchanged, first = timed(lambda: self._unchanged(arguments["key"]))
+    def _applied(self, host: str, wanted: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        key = wanted_key(wanted)
+        unchanged, first = timed(lambda: self._unchanged(key))
         if unchanged:
             return named(host, shown_result(unchanged))
+        result = self._changed(host, {**wanted, "token": uuid.uuid4().hex, "key": key}, first, task_vars)
+        return self._finished(host, result, wanted, task_vars)
+
+    def _changed(
+        self, host: str, arguments: dict[str, Any], first: float, task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the result of the module, after a confirmation if it needs one; `first` seconds were a login."""
         seconds = int(arguments.get("confirm_within", 30))
         try:
             result, more = timed(lambda: self._module("firewall", arguments, task_vars))
@@ -109,6 +117,19 @@ class ActionModule(ActionBase):
         if change.loss and answer.result["status"] == "unknown":
             raise change.loss
         return with_answer(change, answer)
+
+    def _finished(
+        self, host: str, result: dict[str, Any], wanted: dict[str, Any], task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the result, after what few changes need: what confirms each change is small without it."""
+        cuts, leaves = result.pop("cuts", False), result.pop("leaves", False)
+        if cuts:
+            result = with_cut(result, self._module("firewall_cut", {"policy": wanted["policy"]}, task_vars))
+        if leaves and not result.get("failed"):
+            # Another run removes our rules from the other backend, as it does after one that was interrupted here.
+            again = self._applied(host, wanted, task_vars)
+            result.update({name: again[name] for name in ("failed", "msg") if name in again})
+        return result
 
     def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)

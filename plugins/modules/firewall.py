@@ -271,6 +271,7 @@ from functools import lru_cache
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hpc.ports.plugins.module_utils._apply import uncut
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import (
     FirewallResult,
     Options,
@@ -377,7 +378,8 @@ def _is_kept(module: AnsibleModule, change: Change, others: OtherRules) -> bool:
 
     In observe mode packets fill our sets, and warnings about published ports name the peers that use them now.
     """
-    return not change.is_needed and not others.published and module.params["policy"]["mode"] == "enforce"
+    is_plain = not others.published and module.params["policy"]["mode"] == "enforce"
+    return is_plain and not change.is_needed and not _is_uncut(module)
 
 
 def _outcome(module: AnsibleModule, backend: str) -> FirewallResult:
@@ -399,7 +401,15 @@ def _result(module: AnsibleModule, outcome: FirewallResult, others: OtherRules |
     if outcome.pending:
         # For the action plugin, which confirms the change; the rest of the time it needed to connect to the host.
         result["pending"] = {"token": outcome.pending.token, "ran_for": time.monotonic() - began}
+    elif _is_uncut(module):
+        # For the action plugin, which finishes an earlier run.
+        result["cuts"] = True
     return result
+
+
+def _is_uncut(module: AnsibleModule) -> bool:
+    """Return whether an earlier run ended before it had cut connections, and this one is to cut them."""
+    return bool(module.params["cut_established"]) and not module.check_mode and uncut.is_noted()
 
 
 def _warnings(module: AnsibleModule, change: Change, others: OtherRules) -> list[str]:

@@ -32,6 +32,7 @@ options:
     required: true
 seealso:
   - module: hpc.ports.firewall
+  - module: hpc.ports.firewall_cut
 """
 
 EXAMPLES = r"""
@@ -78,11 +79,14 @@ ran_for:
   description: Seconds that the module ran. The task needed the rest of its time to connect to the host.
   returned: success
   type: float
-connections_cut:
-  description: The connections that were cut, as the change requested.
+cuts:
+  description: Connections that are no longer allowed are to be cut, with M(hpc.ports.firewall_cut).
   returned: when the change is confirmed and requested it
-  type: list
-  elements: str
+  type: bool
+leaves:
+  description: The other backend has rules of ours. M(hpc.ports.firewall) is to run again, and removes them.
+  returned: when the change is confirmed and the other backend has rules of ours
+  type: bool
 """
 
 import time

@@ -27,7 +27,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings impo
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import merged
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State, flow_changes
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
+from ansible_collections.hpc.ports.plugins.module_utils._model.state_diff import flow_changes
 from ansible_collections.hpc.ports.tests.support.samples import BY_NFT, SAMPLE, random_policies, sharing_policies
 
 _WORDS = {4: "any IPv4", 6: "any IPv6"}

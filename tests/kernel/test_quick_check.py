@@ -109,6 +109,13 @@ def test_the_result_of_a_run_without_changes_is_kept(host: Machine) -> None:
     assert not host.apply(SAMPLE)["changed"] and checked(host) == found
 
 
+def test_the_result_of_a_run_that_leaves_connections_to_be_cut_is_not_kept(host: Machine) -> None:
+    settled(host)
+    host.host.shell("touch /run/hpc-ports/uncut")
+    assert host.apply(SAMPLE, key="other", cut_established=True)["cuts"]
+    assert checked(host, "other") is None
+
+
 @pytest.mark.parametrize("option", [{"check": True}, {"wanted": policy(*SAMPLE["rules"][:0], mode="observe")}])
 def test_other_runs_keep_nothing(host: Machine, option: dict[str, Any]) -> None:
     wanted = option.pop("wanted", SAMPLE)

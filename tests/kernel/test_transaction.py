@@ -187,12 +187,19 @@ def test_what_is_confirmed_stays(any_host: Served) -> None:
 
 
 def test_a_confirmed_change_cuts_what_it_does_not_allow(machine: Served) -> None:
+    wanted = policy(SSH, WEB)
     machine.apply(policy(SSH, WEB, SLURM))
     with Connections(machine.pair) as links:
         good, bad = (links.opened("in", "tcp", "10.64.0.1", "192.0.2.1", port) for port in (443, 6817))
-        answer = machine.confirm(token_of(machine.begin(policy(SSH, WEB), cut_established=True)))
-        assert (answer["status"], answer["connections_cut"]) == ("confirmed", [bad.name])
+        answer = machine.confirm(token_of(machine.begin(wanted, cut_established=True)))
+        assert (answer["status"], answer["cuts"]) == ("confirmed", True)
+        # If this run ends here, the next one is told to do it.
+        assert machine.begin(wanted, cut_established=True)["cuts"]
+        assert "cuts" not in machine.begin(wanted)
+        assert living([good, bad], "client") == {good.name, bad.name}
+        assert machine.runs.module("firewall_cut", policy=wanted)["connections_cut"] == [bad.name]
         assert living([good, bad], "client") == {good.name}
+        assert "cuts" not in machine.begin(wanted, cut_established=True)
 
 
 def test_a_change_of_the_disk_alone_needs_no_confirmation(machine: Served) -> None:
@@ -405,9 +412,9 @@ def test_the_next_run_undoes_what_is_long_overdue(stopped: Served) -> None:
 def _written_by_another_version(machine: Machine) -> None:
     """Give the note of the change that waits the number of another format; whole at any moment."""
     machine.host.shell(
-        'cd /run/hpc-ports/armed; sed \'s/"format": 1/"format": 2/\' about.json > other; mv other about.json'
+        'cd /run/hpc-ports/armed; sed \'s/"format": 2/"format": 3/\' about.json > other; mv other about.json'
     )
-    assert '"format": 2' in machine.host.shell("cat /run/hpc-ports/armed/about.json")
+    assert '"format": 3' in machine.host.shell("cat /run/hpc-ports/armed/about.json")
 
 
 @pytest.mark.parametrize("how", ["confirm", "apply"])
@@ -422,7 +429,7 @@ def test_a_change_of_another_version_is_undone_and_said(any_host: Served, how: s
     else:
         result = any_host.begin(THIRD, confirm_within=LONG)
         assert result["failed"]
-    assert result["msg"].startswith("Invalid format of the change that awaited confirmation: got 2, expected 1.")
+    assert result["msg"].startswith("Invalid format of the change that awaited confirmation: got 3, expected 2.")
     assert not is_armed(any_host) and everything(any_host) == before
     assert any_host.apply(OTHER)["changed"] and not any_host.apply(OTHER)["changed"]
 

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Config
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daemon import Firewalld
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import Bus
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.kept_files import FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import PublishedTable
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.persistence import wanted_items
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import script_of

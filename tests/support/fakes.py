@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import CutResult
+from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import ConfirmTools
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
@@ -23,14 +23,14 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.state import Stat
 # What a change of nftables without files leaves to the module that confirms it.
 LAST_THINGS: LastThings = {
     "advice": "",
-    "cut": None,
+    "cuts": False,
     "backend": "nftables",
     "runs": "",
     "places": {},
     "concerns_unit": False,
     "starts": [],
     "ends": [],
-    "leaves": "",
+    "leaves": False,
 }
 
 
@@ -97,7 +97,7 @@ class FakeWay:
 
 
 class FakeTransactions:
-    """What the module `transaction` does, without a folder, a lock and a clock."""
+    """What the modules `transaction` and `decision` do, without a folder, a lock and a clock."""
 
     def __init__(self, log: list[str]) -> None:
         self.log = log
@@ -170,7 +170,7 @@ class FakeTransactions:
 
 
 class FakeHost:
-    """The host: `log` is what was done, `connection` who does it, `cuts` the policies by which connections were cut.
+    """The host: `log` is what was done, `connection` who does it.
 
     `tracked` is after what the kernel was to track the open connections, and `untracked` the warning that it does not.
     """
@@ -180,7 +180,6 @@ class FakeHost:
         self.backends = {name: FakeBackend(name, folder, self.log) for name in ("nftables", "firewalld")}
         self.transactions = FakeTransactions(self.log)
         self.connection: SshConnection | None = None
-        self.cuts: list[Policy] = []
         self.loaders: tuple[RuleLoader, ...] = ()
         self.tracked: list[str] = []
         self.untracked = ""
@@ -196,6 +195,17 @@ class FakeHost:
             lambda change, is_wanted, closed: change,
             lambda: self.loaders,
             self._track,
+            self.backends.__getitem__,
+        )
+
+    @property
+    def confirm_tools(self) -> ConfirmTools:
+        """What to hand in to confirm."""
+        return ConfirmTools(
+            self.transactions,
+            self.backends.__getitem__,
+            lambda: self.connection,
+            lambda: self.log.append("note that connections are left to be cut"),
         )
 
     def files(self) -> list[str]:
@@ -210,9 +220,3 @@ class FakeHost:
     def _leaving(self, name: str) -> Change | None:
         change = self.backends["firewalld" if name == "nftables" else "nftables"].absent_change()
         return change if change.is_needed else None
-
-    def cut(self, policy: Policy) -> CutResult:
-        """Note by which policy connections are cut."""
-        self.log.append("cut")
-        self.cuts.append(policy)
-        return CutResult(("tcp 10.0.0.1:1 -> 10.0.0.2:2",), "One was not cut.")

@@ -21,6 +21,7 @@ import importlib
 import io
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -31,10 +32,13 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import filterfalse
 from typing import Any, NamedTuple
 
 _CHANGES = "/run/hpc-ports"
 _ARMED = _CHANGES + "/armed"
+# Whether a listing is kept depends on which module asked for it last.
+_LISTING = re.compile(r"listing-\w+\.json")
 _UTILS = "ansible_collections.hpc.ports.plugins.module_utils"
 
 
@@ -68,7 +72,8 @@ class Run(NamedTuple):
 class State(NamedTuple):
     """What a host has: our table, object by object; our files, kind and content by path; the change that is armed.
 
-    `firewalld` has our objects as firewalld reports them. `left` has the names in the folder of the notes of changes.
+    `firewalld` has our objects as firewalld reports them. `left` has the names in the folder of the notes of changes
+    that are not complete listings.
     """
 
     table: tuple[str, ...]
@@ -133,7 +138,7 @@ def _state(backend: str, folders: dict[str, str], revert: bool, is_asked: bool) 
         subprocess.run(["/bin/sh", f"{_ARMED}/revert", "now"], check=True, stdout=subprocess.DEVNULL)
     table = _nft_table() if backend == "nftables" else _firewalld_table()
     reported = _reported_by_firewalld() if backend == "firewalld" and is_asked else []
-    left = sorted(os.listdir(_CHANGES)) if os.path.isdir(_CHANGES) else []
+    left = sorted(filterfalse(_LISTING.fullmatch, os.listdir(_CHANGES))) if os.path.isdir(_CHANGES) else []
     return {"table": table, "said": reported, "files": _written_files(folders), "armed": _armed(), "left": left}
 
 
@@ -157,7 +162,7 @@ def _nft_table() -> list[str]:
 
 
 def _firewalld_table() -> list[str]:
-    running = importlib.import_module(f"{_UTILS}._backends.firewalld.backend").running_state()
+    running = importlib.import_module(f"{_UTILS}._backends.firewalld.running").running_state()
     return sorted("\n".join([name, *lines]) for name, lines in running.items())
 
 
@@ -477,9 +482,9 @@ ROOM = "HPC_PORTS_ROOM=".ljust(150, ".")
 
 def _give_servers(requests: socket.socket) -> None:
     """Fork a server for each request; a request names the host by the process that holds it, and brings the socket."""
-    for name in ("firewall", "firewall_confirm", "verify_judge"):
+    for name in ("firewall", "firewall_confirm", "firewall_cut", "verify_judge"):
         _module(name)
-    for name in ("_probe.listener", "_probe.prober", "_apply.cut_connections"):
+    for name in ("_probe.listener", "_probe.prober"):
         importlib.import_module(f"{_UTILS}.{name}")
     message, handles = socket.recv_fds(requests, 4096, 1)[:2]
     while message:

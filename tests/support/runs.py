@@ -147,7 +147,7 @@ class Runs:
         return self._run(name, None, None, **options).result or {}
 
     def _run(self, module: str, fault: Fault | None, kill_after: float | None, ssh: str = "", **options: Any) -> Run:
-        if "policy" in options:
+        if module == "firewall" and "policy" in options:
             options = {"watch": False, **options}
         answer = self._ask(
             module=module, options=options, fault=fault, kill_after=kill_after, settings=self.settings, ssh=ssh

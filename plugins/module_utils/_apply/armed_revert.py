@@ -7,7 +7,7 @@ The files that undo a change are in a folder named by the token of the change. W
 link `armed` points to this folder. The script that undoes the change moves the link into the folder, so that a later
 module can see the result. A process that arms, confirms or undoes a change holds the lock. All of this is under /run: a
 reboot forgets the change, and the host starts with the last confirmed rules. The files of an unconfirmed change are
-staged beside their final places: see `_linux/files.py`.
+staged beside their final places: see `_linux/files.py`. `decision.py` has what the module that confirms needs.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply import lock
+from ansible_collections.hpc.ports.plugins.module_utils._apply.decision import (
+    ARMED,
+    SCRIPT,
+    UNDONE,
+    folder_of,
+    script_of,
+    unit_of,
+    was_undone,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import (
     NOTE,
-    FormatError,
     LastThings,
     Pending,
-    read_note,
     uptime,
     write_note,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Undo
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places, naming
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
 
-_ARMED = FOLDER + "/armed"
-_SCRIPT = "revert"
-_MADE = "made"
-_UNDONE = "undone"
 # How many undone changes are remembered: several controllers may ask, each for its own.
 _REMEMBERED = 8
 
@@ -73,26 +76,6 @@ echo "No new connection confirmed the change of the firewall, so it was undone."
 """
 
 
-def armed_token() -> str:
-    """Return the token of the change that awaits confirmation; empty if there is none."""
-    try:
-        return os.readlink(_ARMED)
-    except FileNotFoundError:
-        return ""
-
-
-def current() -> Pending | None:
-    """Return the change that awaits confirmation, or None. The caller holds the lock.
-
-    A change that another version of the collection made is undone at once. Raises CommandError, FormatError, OSError.
-    """
-    try:
-        return read_note(_ARMED)
-    except FormatError:
-        _undo(armed_token())
-        raise
-
-
 def arm(
     token: str, undo: Undo, places: Places, seconds: int, client: str, client_port: int, last_things: LastThings
 ) -> Pending:
@@ -107,47 +90,38 @@ def arm(
         folder=FOLDER,
         patience=lock.PATIENCE,
         command=undo.command,
-        undone=_UNDONE,
+        undone=UNDONE,
         staged=_quoted(places.staged),
         folders=_quoted(places.folders),
     )
     os.mkdir(folder_of(pending), 0o700)
-    for name, text in {**undo.files, _SCRIPT: script}.items():
+    for name, text in {**undo.files, SCRIPT: script}.items():
         path = os.path.join(folder_of(pending), name)
         with naming(path), open(path, "w", encoding="utf-8") as file:
             file.write(text)
     write_note(folder_of(pending), pending)
     # Start the clock first: if this process is killed in between, it leaves a clock with nothing to undo.
     _start_clock(pending)
-    with naming(_ARMED):
-        os.symlink(pending.token, _ARMED)
+    with naming(ARMED):
+        os.symlink(pending.token, ARMED)
     return pending
-
-
-def folder_of(pending: Pending) -> str:
-    """Return the folder with the files of an armed change."""
-    return os.path.join(FOLDER, pending.token)
 
 
 def _forget_decided() -> None:
     """Remove earlier changes and a link `armed` to a missing folder; keep the notes of the last undone changes."""
     with suppress(FileNotFoundError):
-        os.unlink(_ARMED)
+        os.unlink(ARMED)
     folders = {entry.path for entry in os.scandir(FOLDER) if entry.is_dir(follow_symlinks=False)}
-    kept = sorted(filter(_was_undone, folders), key=_armed_at)[-_REMEMBERED:]
+    kept = sorted(filter(was_undone, folders), key=_armed_at)[-_REMEMBERED:]
     for folder in folders.difference(kept):
         shutil.rmtree(folder)
     for folder in kept:
-        for name in set(os.listdir(folder)) - {NOTE, _UNDONE}:
+        for name in set(os.listdir(folder)) - {NOTE, UNDONE}:
             os.unlink(os.path.join(folder, name))
 
 
-def _was_undone(folder: str) -> bool:
-    return os.path.islink(os.path.join(folder, _UNDONE))
-
-
 def _armed_at(folder: str) -> int:
-    return os.lstat(os.path.join(folder, _UNDONE)).st_mtime_ns
+    return os.lstat(os.path.join(folder, UNDONE)).st_mtime_ns
 
 
 def _quoted(paths: Iterable[str]) -> str:
@@ -172,7 +146,7 @@ def _start_clock(pending: Pending) -> None:
 
 def clock_command(pending: Pending, by_systemd: bool) -> list[str]:
     """Return the command that waits for the deadline and undoes the change; as a service it survives its caller."""
-    program = ["/bin/sh", _script(pending.token), "at", str(int(pending.deadline) + 1)]
+    program = ["/bin/sh", script_of(pending.token), "at", str(int(pending.deadline) + 1)]
     if not by_systemd:
         return program
     # If it is killed, for example when memory runs out, systemd starts it again, and it continues with the same
@@ -181,60 +155,8 @@ def clock_command(pending: Pending, by_systemd: bool) -> list[str]:
         "systemd-run",
         "--quiet",
         "--collect",
-        "--unit=" + _unit(pending.token),
+        "--unit=" + unit_of(pending.token),
         "--property=Restart=on-abnormal",
         "--description=Undo the change of the firewall unless it is confirmed",
         *program,
     ]
-
-
-def _stop_clock(token: str) -> None:
-    """Stop the script that waits; otherwise it would find nothing to undo."""
-    if has_systemd():
-        with suppress(CommandError):
-            run(["systemctl", "stop", _unit(token)])
-
-
-def _unit(token: str) -> str:
-    return f"hpc-ports-revert-{token}.service"
-
-
-def _script(token: str) -> str:
-    return os.path.join(FOLDER, token, _SCRIPT)
-
-
-def note_made(pending: Pending) -> None:
-    """Note that the change was made and can be confirmed. Raises OSError."""
-    with open(os.path.join(folder_of(pending), _MADE), "w", encoding="utf-8"):
-        pass
-
-
-def was_made(pending: Pending) -> bool:
-    """Return whether the change was made: the process that armed it may have died before."""
-    return os.path.exists(os.path.join(folder_of(pending), _MADE))
-
-
-def revert(pending: Pending) -> None:
-    """Have the host undo the change now. The caller holds the lock. Raises CommandError."""
-    _undo(pending.token)
-
-
-def _undo(token: str) -> None:
-    run(["/bin/sh", _script(token), "locked"])
-    _stop_clock(token)
-
-
-def disarm(pending: Pending) -> None:
-    """Keep the change, as far as it was made: the host no longer undoes it. Raises OSError."""
-    os.unlink(_ARMED)
-    shutil.rmtree(folder_of(pending), ignore_errors=True)
-    _stop_clock(pending.token)
-
-
-def reverted(token: str) -> Pending | None:
-    """Return the change with this token if the host has undone it; None if it has not, or if too many followed.
-
-    Raises FormatError, OSError.
-    """
-    folder = os.path.join(FOLDER, os.path.basename(token))
-    return read_note(folder) if _was_undone(folder) else None

@@ -18,7 +18,8 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.live_connections 
 )
 from ansible_collections.hpc.ports.plugins.module_utils._linux.listeners import Listener, listeners
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_interface import connection_and_interface
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.publishers import Published, published_ports
 
 MOST = 5000
@@ -32,7 +33,7 @@ class HostReads(NamedTuple):
     connections: Callable[[], HostConnections] = host_connections
     published: Callable[[], Published] = published_ports
     counters: Callable[[], FlowCounters | None] = flow_counters
-    ssh: Callable[[], SshConnection | None] = ssh_connection
+    ssh: Callable[[], SshConnection | None] = connection_and_interface
 
 
 def audit_of(reads: HostReads = HostReads()) -> dict[str, Any]:

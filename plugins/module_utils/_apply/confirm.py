@@ -1,58 +1,80 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the module `firewall_confirm` does on the host."""
+"""What the module `firewall_confirm` does on the host.
+
+Python compiles all that a module imports on each run, so this file imports little: what few changes need afterwards is
+left to the modules `firewall` (rules of ours in the other backend) and `firewall_cut`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from contextlib import AbstractContextManager
+from typing import Any, Callable, NamedTuple, Protocol
 
-from ansible_collections.hpc.ports.plugins.module_utils._apply.execute import settle, still_runs
-from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import FormatError, Pending
-from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, PolicyData, parse_policy
-
-if TYPE_CHECKING:
-    from ansible_collections.hpc.ports.plugins.module_utils._apply.cut_connections import CutResult
-
-
-def cut_connections(policy: Policy) -> CutResult:
-    """Cut the connections that the policy does not allow."""
-    # Each execution compiles all imported modules again: this one is large, and seldom needed.
-    from ansible_collections.hpc.ports.plugins.module_utils._apply import cut_connections as established
-
-    return established.cut_connections(policy)
+from ansible_collections.hpc.ports.plugins.module_utils._apply import decision, uncut
+from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import FormatError, LastThings, Pending
+from ansible_collections.hpc.ports.plugins.module_utils._apply.settle import settle
+from ansible_collections.hpc.ports.plugins.module_utils._backends.running import RunningRules, running_rules
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 
 
-def confirm(token: str, tools: Tools = Tools(), cut: Callable[[Policy], CutResult] = cut_connections) -> dict[str, Any]:
+class Decisions(Protocol):
+    """The functions of the module `decision`; see there."""
+
+    def confirmation(self, token: str) -> AbstractContextManager[Pending | None]:
+        """Yield the change with this token while no other process decides on it."""
+
+    def was_made(self, pending: Pending) -> bool:
+        """Return whether the change was made."""
+
+    def disarm(self, pending: Pending) -> None:
+        """Keep the change."""
+
+    def reverted(self, token: str) -> Pending | None:
+        """Return the change with this token if the host has undone it."""
+
+
+class ConfirmTools(NamedTuple):
+    """The functions with which a change is confirmed. Tests pass others, and need no host.
+
+    `rules` takes the name of a backend, `connection` returns the ssh connection of the user, and `note_uncut` notes
+    that connections are left to be cut.
+    """
+
+    decisions: Decisions = decision
+    rules: Callable[[str], RunningRules] = running_rules
+    connection: Callable[[], SshConnection | None] = ssh_connection
+    note_uncut: Callable[[], None] = uncut.note
+
+
+def confirm(token: str, tools: ConfirmTools = ConfirmTools()) -> dict[str, Any]:
     """Keep the change with this token if this is a new connection; return what became of the change, as `status`.
 
     The result has `msg` if another version of the collection made the change, or if the change is kept but a reboot
-    would not load it. `cut` ends connections, if the change requests it. Raises CommandError, OSError: nothing is
-    confirmed.
+    would not load it. `leaves` and `cuts` say what is left to do (see `LastThings`). Raises CommandError, OSError:
+    nothing is confirmed.
     """
     try:
-        return _confirmation_result(token, tools, cut)
+        return _confirmation_result(token, tools)
     except FormatError as exc:
         return {"status": "other format", "msg": str(exc)}
 
 
-def _confirmation_result(token: str, tools: Tools, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
-    with tools.transaction.confirmation(token) as pending:
+def _confirmation_result(token: str, tools: ConfirmTools) -> dict[str, Any]:
+    with tools.decisions.confirmation(token) as pending:
         if pending is None:
-            return _reverted_result(tools.transaction.reverted(token))
+            return _reverted_result(tools.decisions.reverted(token))
         # Without a port there is no connection to distinguish a new one from: see `Pending`.
         connection = tools.connection() if pending.client_port else None
         if pending.client_port and not _is_new(connection, pending):
             return {"status": "not new", "confirmed_from": str(connection or "")}
-        if not tools.transaction.was_made(pending):
+        if not tools.decisions.was_made(pending):
             return {"status": "not made"}
-        if not still_runs(pending.last_things, tools):
+        if not _still_runs(pending.last_things, tools.rules(pending.last_things["backend"])):
             return {"status": "altered"}
-        tools.transaction.disarm(pending)
-        result = {"status": "confirmed", "confirmed_from": str(connection or ""), **_settle_result(pending, tools)}
-    return {**result, **_cut_result(pending.last_things["cut"], cut)}
+        return {"status": "confirmed", "confirmed_from": str(connection or ""), **_keep(pending, tools)}
 
 
 def _reverted_result(pending: Pending | None) -> dict[str, Any]:
@@ -66,21 +88,26 @@ def _reverted_result(pending: Pending | None) -> dict[str, Any]:
     }
 
 
-def _settle_result(pending: Pending, tools: Tools) -> dict[str, str]:
-    try:
-        settle(pending.last_things, tools)
-    except RuntimeError as exc:
-        return {"msg": str(exc)}
-    return {}
-
-
 def _is_new(connection: SshConnection | None, pending: Pending) -> bool:
     old = (pending.client, pending.client_port)
     return connection is not None and (connection.client, connection.client_port) != old
 
 
-def _cut_result(data: PolicyData | None, cut: Callable[[Policy], CutResult]) -> dict[str, Any]:
-    if data is None:
-        return {}
-    done = cut(parse_policy(data))
-    return {"connections_cut": list(done.connections), "warnings": list(filter(None, [done.not_done]))}
+def _still_runs(last_things: LastThings, rules: RunningRules) -> bool:
+    """Return whether the host still runs the rules that were applied. Raises CommandError."""
+    return digest(rules.running_state()) == last_things["runs"]
+
+
+def _keep(pending: Pending, tools: ConfirmTools) -> dict[str, Any]:
+    """Keep the change, and return what is left to do."""
+    last_things = pending.last_things
+    left: dict[str, Any] = {name: True for name in ("leaves", "cuts") if last_things[name]}
+    if last_things["cuts"]:
+        # Before the decision: if this process or the next one is killed, the next run cuts them.
+        tools.note_uncut()
+    tools.decisions.disarm(pending)
+    try:
+        settle(last_things, tools.rules(last_things["backend"]))
+    except RuntimeError as exc:
+        return {**left, "msg": str(exc)}
+    return left

@@ -88,7 +88,7 @@ def ensure_present(
         tools.backend(name).recover()
         # Another run may have changed the host meanwhile.
         change = _present_change(name, policy, options, tools)
-        terms = _terms(policy, data, options, client)
+        terms = _terms(policy, options, client)
         is_first = change.procedure is not None and not change.running
         untracked = tools.track() if is_first else ""
         pending = make_present(change, terms, tools) if change.is_needed else None
@@ -173,13 +173,9 @@ class _Client(NamedTuple):
         return self.connection._replace(client_port=0) if self.connection and self.is_local else self.connection
 
 
-def _terms(policy: Policy, data: PolicyData, options: Options, client: _Client) -> Terms:
+def _terms(policy: Policy, options: Options, client: _Client) -> Terms:
     return Terms(
-        options.token,
-        options.confirm_within,
-        client.to_be_confirmed(),
-        client.missing(policy),
-        data if options.cut_established else None,
+        options.token, options.confirm_within, client.to_be_confirmed(), client.missing(policy), options.cut_established
     )
 
 

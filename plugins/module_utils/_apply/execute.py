@@ -8,23 +8,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
+from ansible_collections.hpc.ports.plugins.module_utils._apply.settle import settle
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools, Transactions
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Procedure
 from ansible_collections.hpc.ports.plugins.module_utils._backends.selection import Backend
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyData
 
-_NOT_ON_DISK = "The new ruleset runs, but a reboot would not load it: {0}. Fix this and run again."
 _NOT_LEFT = (
     "The new ruleset runs, but the ruleset of the backend {0} is still loaded as well: {1}. Fix this and run again."
-)
-_NOT_STARTED = (
-    "The new ruleset runs, and a reboot loads it, but systemd could not start its services: {0}. Fix this and run "
-    "again."
 )
 _HALF_REMOVED = (
     "{0}. The ruleset that ran before still runs, but a reboot may no longer load it. Fix this and run again."
@@ -38,7 +32,7 @@ class Terms(NamedTuple):
     seconds: int
     connection: SshConnection | None
     advice: str = ""
-    cut: PolicyData | None = None
+    cuts: bool = False
 
 
 def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pending | None:
@@ -51,7 +45,9 @@ def make_present(change: Change, terms: Terms, tools: Tools = Tools()) -> Pendin
     try:
         files.stage(change.places, change.wanted_files)
         if change.procedure is None:
-            settle(_last_things(change, terms), tools)
+            settle(_last_things(change, terms), tools.rules(change.backend))
+            if change.leaving:
+                _remove_other_backend(tools.backend(change.leaving.backend), change.leaving.backend)
             return None
         return _load(change, change.procedure, terms, tools.transaction)
     except BaseException:
@@ -81,48 +77,15 @@ def _last_things(change: Change, terms: Terms) -> LastThings:
     """Return what remains to be done once the change is confirmed, as plain data."""
     return {
         "advice": terms.advice,
-        "cut": terms.cut,
+        "cuts": terms.cuts,
         "backend": change.backend,
         "runs": digest(change.wanted),
         "places": dict(change.places._asdict()),
         "concerns_unit": change.concerns_unit,
         "starts": change.units_to_start,
         "ends": change.units_to_stop,
-        "leaves": change.leaving.backend if change.leaving else "",
+        "leaves": change.leaving is not None,
     }
-
-
-def still_runs(last_things: LastThings, tools: Tools = Tools()) -> bool:
-    """Return whether the host still runs the rules that were applied. Raises CommandError."""
-    running = tools.backend(last_things["backend"]).running_state()
-    return digest(running) == last_things["runs"]
-
-
-def settle(last_things: LastThings, tools: Tools = Tools()) -> None:
-    """Put the staged files in place, so that a reboot loads them. Raises RuntimeError: the next run repairs it."""
-    places = Places(**{name: tuple(paths) for name, paths in last_things["places"].items()})
-    try:
-        with tools.backend(last_things["backend"]).all_or_nothing(places):
-            files.commit(places)
-    except (CommandError, OSError) as exc:
-        files.discard(places)
-        reason = f"cannot write {exc.filename}: {exc.strerror}" if isinstance(exc, OSError) else str(exc)
-        raise RuntimeError(_NOT_ON_DISK.format(reason)) from exc
-    _update_systemd(last_things)
-    if last_things["leaves"]:
-        _remove_other_backend(tools.backend(last_things["leaves"]), last_things["leaves"])
-
-
-def _update_systemd(last_things: LastThings) -> None:
-    try:
-        if last_things["concerns_unit"]:
-            systemd.reload_units()
-        for unit in last_things["ends"]:
-            systemd.forget(unit)
-        for unit in last_things["starts"]:
-            systemd.restart(unit)
-    except CommandError as exc:
-        raise RuntimeError(_NOT_STARTED.format(exc)) from exc
 
 
 def _remove_other_backend(backend: Backend, name: str) -> None:

@@ -11,32 +11,31 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypedDict
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import naming
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import PolicyData
 
 # Raise this number with every change of Pending or LastThings. The two modules may come from different versions of the
 # collection, such as those of two controllers.
-FORMAT = 1
+FORMAT = 2
 NOTE = "about.json"
 
 
 class LastThings(TypedDict):
     """What the module that confirms a change needs to complete it.
 
-    `advice` is the flow that the client lacks, as a sentence, or empty. `cut` is the policy by which established
-    connections are cut, or None. `backend` made the change, and `runs` is the digest of the state that it loaded.
+    `advice` is the flow that the client lacks, as a sentence, or empty. `cuts` is whether established connections
+    that the policy does not allow are cut. `backend` made the change; `runs` is the digest of the state that it loaded.
     `places` are the fields of the staged files (`Places`). `concerns_unit`, `starts` and `ends` are for systemd.
-    `leaves` is the backend whose rules are removed afterwards, or empty.
+    `leaves` is whether rules of ours in the other backend are to be removed afterwards.
     """
 
     advice: str
-    cut: PolicyData | None
+    cuts: bool
     backend: str
     runs: str
     places: dict[str, Sequence[str]]
     concerns_unit: bool
     starts: Sequence[str]
     ends: Sequence[str]
-    leaves: str
+    leaves: bool
 
 
 class Pending(NamedTuple):

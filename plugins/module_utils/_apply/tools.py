@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The functions with which a change of this host is made and confirmed. Tests pass others, and need no host."""
+"""The functions with which a change of this host is made. Tests pass others, and need no host."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply import transactio
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings, Pending
 from ansible_collections.hpc.ports.plugins.module_utils._backends import selection
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, Undo
+from ansible_collections.hpc.ports.plugins.module_utils._backends.running import RunningRules, running_rules
+from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import with_watch
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import RuleLoader, rule_loaders
-from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_interface import connection_and_interface
 
 
 class Transactions(Protocol):
@@ -44,37 +47,22 @@ class Transactions(Protocol):
     def note_made(self, pending: Pending) -> None:
         """Note that the change was made and can be confirmed."""
 
-    def was_made(self, pending: Pending) -> bool:
-        """Return whether the change was made."""
-
     def revert(self, pending: Pending) -> None:
         """Have the host undo the change now."""
 
     def disarm(self, pending: Pending) -> None:
         """Keep the change."""
 
-    def confirmation(self, token: str) -> AbstractContextManager[Pending | None]:
-        """Yield the change with this token while no other process decides on it."""
-
-    def reverted(self, token: str) -> Pending | None:
-        """Return the change with this token if the host has undone it."""
-
-
-def _with_watch(change: Change, is_wanted: bool, closed: str) -> Change:
-    # Each execution compiles all imported modules again, and the module that confirms does not need this one.
-    from ansible_collections.hpc.ports.plugins.module_utils._backends.watch import with_watch
-
-    return with_watch(change, is_wanted, closed)
-
 
 def _track_connections() -> str:
+    # Only a first run needs this, and Python compiles what a module imports on each run.
     from ansible_collections.hpc.ports.plugins.module_utils._apply.track_connections import track_connections
 
     return track_connections()
 
 
 class Tools(NamedTuple):
-    """The functions; `backend` and `leaving` take the name of a backend.
+    """The functions; `backend`, `leaving` and `rules` take the name of a backend.
 
     `connection` returns the ssh connection of the user, `watch` adds the watch to a change, `loaders` returns the
     units of others that load rules, and `track` has the kernel track open connections.
@@ -83,7 +71,8 @@ class Tools(NamedTuple):
     transaction: Transactions = transaction
     backend: Callable[[str], selection.Backend] = selection.backend
     leaving: Callable[[str], Change | None] = selection.leaving
-    connection: Callable[[], SshConnection | None] = ssh_connection
-    watch: Callable[[Change, bool, str], Change] = _with_watch
+    connection: Callable[[], SshConnection | None] = connection_and_interface
+    watch: Callable[[Change, bool, str], Change] = with_watch
     loaders: Callable[[], tuple[RuleLoader, ...]] = rule_loaders
     track: Callable[[], str] = _track_connections
+    rules: Callable[[str], RunningRules] = running_rules

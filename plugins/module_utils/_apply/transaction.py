@@ -4,7 +4,7 @@
 """One change at a time, which the host itself undoes unless a new connection confirms it.
 
 See docs/ARCHITECTURE.md, section 6. The module `firewall` holds the lock (`exclusive_change`) while it arms the undo
-and makes the change. The module `firewall_confirm` decides on the change in `confirmation`.
+and makes the change. The module `firewall_confirm` decides on the change in `decision.confirmation`.
 """
 
 from __future__ import annotations
@@ -15,33 +15,19 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from ansible_collections.hpc.ports.plugins.module_utils._apply.armed_revert import (
-    arm,
-    armed_token,
+from ansible_collections.hpc.ports.plugins.module_utils._apply.armed_revert import arm
+from ansible_collections.hpc.ports.plugins.module_utils._apply.decision import (
     current,
     disarm,
     folder_of,
     note_made,
     revert,
-    reverted,
-    was_made,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._apply.lock import locked, pause
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import Pending
 
 # See `tools.Transactions`.
-__all__ = [
-    "arm",
-    "confirmation",
-    "disarm",
-    "exclusive_change",
-    "folder_of",
-    "no_longer_than",
-    "note_made",
-    "revert",
-    "reverted",
-    "was_made",
-]
+__all__ = ["arm", "disarm", "exclusive_change", "folder_of", "no_longer_than", "note_made", "revert"]
 # A revert that is this many seconds late will not come: its clock was killed.
 _GRACE = 15.0
 
@@ -91,13 +77,3 @@ def no_longer_than(pending: Pending) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def confirmation(token: str) -> Iterator[Pending | None]:
-    """Yield the change with this token while no other process decides on it; None if it no longer awaits confirmation.
-
-    Raises BusyError, CommandError, FormatError, OSError.
-    """
-    with locked():
-        yield current() if armed_token() == token else None

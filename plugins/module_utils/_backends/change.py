@@ -8,13 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
-    FlowViews,
-    State,
-    changed_objects,
-    flow_changes,
-    state_diff,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowViews, State, changed_objects
+from ansible_collections.hpc.ports.plugins.module_utils._model.state_diff import flow_changes, state_diff
 
 
 class Undo(NamedTuple):

@@ -24,9 +24,12 @@ def without_records(text: str) -> str:
 def parse_listing(text: str) -> State:
     """Return the objects in a listing of one table: sorted elements, one per line, and rules in their order.
 
+    There are none in an empty listing, which stands for a missing table.
     The records of observe mode have no elements. The object `table` stands for the table itself; it has lines only when
     it has flags or a comment.
     """
+    if not text:
+        return {}
     state: dict[str, tuple[str, ...]] = {"table": ()}
     body: list[str] = []
     name: str | None = None

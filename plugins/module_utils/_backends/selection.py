@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 import os
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
@@ -15,11 +14,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables impor
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import Places
 from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import is_active
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, PUBLISHED_RULESET, SETTINGS
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _FIREWALLD = "firewalld.service"
 
@@ -76,10 +73,7 @@ def _check_nftables() -> None:
 
 
 class Backend(Protocol):
-    """The interface of a backend. All methods may raise CommandError, OSError and RuntimeError."""
-
-    def running_state(self) -> State:
-        """Return our rules in the kernel."""
+    """The interface of a backend, with `RunningRules`. All may raise CommandError, OSError and RuntimeError."""
 
     def present_change(self, policy: Policy, closed: str) -> Change:
         """Return the change that gives the host this policy.
@@ -89,9 +83,6 @@ class Backend(Protocol):
 
     def absent_change(self) -> Change:
         """Return the change that removes everything of ours from the host."""
-
-    def all_or_nothing(self, places: Places) -> AbstractContextManager[None]:
-        """Let a boot find all files either as before the block or as after it."""
 
     def recover(self) -> None:
         """Restore the files if a crash interrupted an unconfirmed change."""

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
+import socket
 from collections.abc import Iterator
 from typing import Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, address_text
-from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import interface_towards
-
 _VARIABLE = b"SSH_CONNECTION="
 # The name of no interface: an unknown interface is not trusted.
-_UNKNOWN = "?"
+UNKNOWN = "?"
+# IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2).
+_MAPPED = bytes(10) + b"\xff\xff"
+# Returns the interface towards an address, from an address of this host.
+Towards = Callable[[str, str], str]
 
 
 class SshConnection(NamedTuple):
@@ -25,14 +26,18 @@ class SshConnection(NamedTuple):
     client_port: int
     server: str
     server_port: int
-    interface: str = _UNKNOWN
+    interface: str = UNKNOWN
 
     def __str__(self) -> str:
         """Return the end of the client, for messages."""
         return f"{self.client} port {self.client_port}"
 
 
-def ssh_connection() -> SshConnection | None:
+def _unasked(client: str, server: str) -> str:
+    return UNKNOWN
+
+
+def ssh_connection(towards: Towards = _unasked) -> SshConnection | None:
     """Return the connection of the nearest ancestor process with SSH_CONNECTION, or None.
 
     sudo and su remove SSH_CONNECTION from the environment; the process that started them still has it.
@@ -40,7 +45,7 @@ def ssh_connection() -> SshConnection | None:
     for pid in _ancestors(os.getpid()):
         for variable in _content(f"/proc/{pid}/environ").split(b"\0"):
             if variable.startswith(_VARIABLE):
-                return parsed_connection(variable[len(_VARIABLE) :].decode("ascii", "replace"))
+                return parsed_connection(variable[len(_VARIABLE) :].decode("ascii", "replace"), towards)
     return None
 
 
@@ -60,7 +65,7 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_towards) -> SshConnection | None:
+def parsed_connection(text: str, towards: Towards = _unasked) -> SshConnection | None:
     """Return the connection of a text such as `10.0.0.9 51234 10.0.0.1 22`, or None if it has another form.
 
     sshd writes the address and port of the client, then those of the server. `towards` returns the interface to the
@@ -70,22 +75,18 @@ def parsed_connection(text: str, towards: Callable[[str, str], str] = interface_
     if len(parts) != 4:
         return None
     try:
-        client, server = _address(parts[0]), _address(parts[2])
-        return SshConnection(client, int(parts[1]), server, int(parts[3]), _interface(parts[0], parts[2], towards))
-    except ValueError:
+        found = SshConnection(_address(parts[0]), int(parts[1]), _address(parts[2]), int(parts[3]))
+    except (OSError, ValueError):
         return None
+    return found._replace(interface=_scope(parts[0]) or towards(found.client, found.server))
 
 
 def _address(text: str) -> str:
-    """Return an address without its scope; nftables sees IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2) as IPv4."""
-    return address_text(ipaddress.ip_address(text.partition("%")[0]).packed)
+    """Return an address without its scope; nftables sees IPv4 mapped into IPv6 as IPv4. Raises OSError, ValueError."""
+    raw = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text.partition("%")[0])
+    raw = raw[len(_MAPPED) :] if raw.startswith(_MAPPED) else raw
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 
-def _interface(client: str, server: str, towards: Callable[[str, str], str]) -> str:
-    scope = client.partition("%")[2]
-    if scope:
-        return scope
-    try:
-        return towards(_address(client), _address(server))
-    except NetlinkError:
-        return _UNKNOWN
+def _scope(text: str) -> str:
+    return text.partition("%")[2]

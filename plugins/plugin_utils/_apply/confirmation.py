@@ -56,7 +56,7 @@ _NEVER_MADE = (
     "Host key verification failed",
     "waiting for privilege escalation prompt",
 )
-_OUTCOME_KEYS = ("confirmed_from", "connections_cut", "failed", "msg")
+_OUTCOME_KEYS = ("confirmed_from", "cuts", "leaves", "failed", "msg")
 
 
 class PendingChange(NamedTuple):
@@ -180,6 +180,18 @@ def with_answer(change: PendingChange, answer: HostAnswer) -> dict[str, Any]:
         return {"changed": True, **change.result, **outcome, "warnings": warnings}
     lacking = {"client": answer.result["client"]} if answer.result.get("advice") else {}
     return {**change.result, "changed": False, "failed": True, "msg": _undone_text(change, answer, slow), **lacking}
+
+
+def with_cut(result: dict[str, Any], done: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of the module `firewall`, completed with that of the module `firewall_cut`."""
+    if done.get("failed"):
+        return {**result, "failed": True, "msg": _sentences(str(result.get("msg", "")), str(done["msg"]))}
+    return {
+        **result,
+        "changed": result["changed"] or done["changed"],
+        "connections_cut": done["connections_cut"],
+        "warnings": [*result.get("warnings", []), *done.get("warnings", [])],
+    }
 
 
 def _undone_text(change: PendingChange, answer: HostAnswer, slow: str) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, merged, parse_policy_ports
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, flow_changes
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews
+from ansible_collections.hpc.ports.plugins.module_utils._model.state_diff import flow_changes
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.connections import Connections
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.host_classes import classes_of

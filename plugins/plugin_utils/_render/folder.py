@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import State, changed_objects, state_diff
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import State, changed_objects
+from ansible_collections.hpc.ports.plugins.module_utils._model.state_diff import state_diff
 from ansible_collections.hpc.ports.plugins.plugin_utils._render.classes import CLASSES, listed_paths
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Procedure, Undo
@@ -28,18 +27,18 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.daem
     daemon,
     running_table,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.kept_files import put_back
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import (
     change_of_table,
     joined,
-    named,
     removal_of_table,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.running import named, state_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import (
     elements,
     flow_names,
     flow_views,
     policy_lines,
-    state_of,
     wanted_state,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime, backward, forward
@@ -48,7 +47,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.rules
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.views import flow_views as table_views
 from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state, naming
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, items_state, naming
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, PUBLISHED_SERVICE
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowViews, State, changed_objects
@@ -187,11 +186,6 @@ def _check_running(wanted: State, firewalld: Firewalld) -> None:
 # ---- the backend
 
 _HERE = Firewalld()
-
-
-def running_state(firewalld: Firewalld = _HERE) -> State:
-    """Return the state of our policies, ipsets and table in the kernel. Raises CommandError, RuntimeError."""
-    return {**state_of(running_table(firewalld)), **named(firewalld.published.running())}
 
 
 def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HERE) -> Change:
@@ -337,11 +331,6 @@ def _is_known(firewalld: Firewalld) -> bool:
     return any(name.startswith(PREFIX) for name in firewalld.bus.call("policy.getPolicies"))
 
 
-def all_or_nothing(places: Places, firewalld: Firewalld = _HERE) -> AbstractContextManager[None]:
-    """Make the changes in the block atomic, also if the host crashes. Raises CommandError, OSError."""
-    return persistence.all_or_nothing(places, firewalld.paths)
-
-
 def recover(firewalld: Firewalld = _HERE) -> None:
     """Restore the old files after a crash during an unconfirmed change. Raises CommandError, OSError."""
-    persistence.put_back(firewalld.paths)
+    put_back(firewalld.paths)

@@ -18,9 +18,10 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     abilities_of,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.dbus import CONFIG_PATH, Bus
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import PATHS, FirewalldPaths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.kept_files import PATHS, FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import PublishedTable
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import TABLE, accepts_replies_out
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.running import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import accepts_replies_out
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.unsaved import (
     missing_ipsets,
     unsaved_settings,
@@ -66,8 +67,7 @@ class Daemon(NamedTuple):
 
 def running_table(firewalld: Firewalld) -> State:
     """Return firewalld's table in the kernel; empty if it does not exist. Raises RuntimeError."""
-    text = firewalld.listing("table " + TABLE)
-    return parse_listing(text) if text else {}
+    return parse_listing(firewalld.listing("table " + TABLE))
 
 
 def daemon(firewalld: Firewalld) -> Daemon:

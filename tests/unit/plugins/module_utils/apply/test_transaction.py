@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._apply import armed_revert, lock, transaction
+from ansible_collections.hpc.ports.plugins.module_utils._apply import armed_revert, decision, lock, transaction
 from ansible_collections.hpc.ports.plugins.module_utils._apply.armed_revert import clock_command
 from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import FORMAT, FormatError, Pending
@@ -51,9 +51,10 @@ def test_the_command_that_undoes_a_change(by_systemd: bool, expected: list[str])
 @pytest.fixture(name="folder")
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of changes with one that awaits confirmation; its undo writes the file `undone` beside it."""
-    monkeypatch.setattr(armed_revert, "FOLDER", str(tmp_path))
-    monkeypatch.setattr(armed_revert, "_ARMED", str(tmp_path / "armed"))
-    monkeypatch.setattr(armed_revert, "has_systemd", lambda: False)
+    for module in (armed_revert, decision):
+        monkeypatch.setattr(module, "FOLDER", str(tmp_path))
+        monkeypatch.setattr(module, "ARMED", str(tmp_path / "armed"))
+        monkeypatch.setattr(module, "has_systemd", lambda: False)
     monkeypatch.setattr(armed_revert, "_start_clock", lambda pending: None)
     monkeypatch.setattr(lock, "FOLDER", str(tmp_path))
     monkeypatch.setattr(lock, "_LOCK", str(tmp_path / "lock"))
@@ -71,7 +72,7 @@ def renumber(folder: Path, found: object) -> None:
 
 
 def test_a_later_module_reads_the_change_as_it_was_noted(folder: Path) -> None:
-    with transaction.confirmation(PENDING.token) as pending:
+    with decision.confirmation(PENDING.token) as pending:
         assert pending and pending._replace(deadline=PENDING.deadline) == PENDING
     assert not (folder / "undone").exists()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, parsed_connection
+from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_interface import known_interface
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,8 +68,8 @@ def test_an_unknown_interface_has_no_name() -> None:
     def unreachable(peer: str, local: str) -> str:
         raise NetlinkError("Network is unreachable", 101)
 
-    found = parsed_connection(GIVEN, unreachable)
-    assert found and found.interface == "?"
+    assert known_interface("192.0.2.9", "192.0.2.1", unreachable) == "?"
+    assert parsed_connection(GIVEN) == SshConnection("192.0.2.9", 51234, "192.0.2.1", 22, "?")
 
 
 def said(*prefix: str, **environment: str) -> str:

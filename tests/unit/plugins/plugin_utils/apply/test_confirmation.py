@@ -168,13 +168,14 @@ def test_the_message_about_an_unconfirmed_change(
 
 
 def test_the_result_of_a_confirmed_change() -> None:
-    answer = HostAnswer({**CONFIRMED, "connections_cut": ["x"], "warnings": ["b"], "invocation": {}}, "timed out")
+    answer = HostAnswer({**CONFIRMED, "cuts": True, "leaves": True, "warnings": ["b"], "invocation": {}}, "timed out")
     assert with_answer(PendingChange("n1", {"changed": True, "changes": {}, "warnings": ["a"]}, 30, 10.0), answer) == {
         "changed": True,
         "changes": {},
         "warnings": ["a", "b"],
         "confirmed_from": "10.0.0.9 port 51235",
-        "connections_cut": ["x"],
+        "cuts": True,
+        "leaves": True,
     }
 
 

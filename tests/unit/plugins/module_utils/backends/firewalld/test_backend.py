@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change, NothingMade, Undo
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend, persistence
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import backend, kept_files, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.backend import (
     ByCalls,
     ByReload,
     Removal,
     absent_change,
     present_change,
-    running_state,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import abilities_of, config_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.published import Both
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.running import running_state
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.steps import Runtime
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import backend as nftables
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.backend import ByTransactions
@@ -226,7 +226,7 @@ def test_the_calls_are_made_phase_by_phase(firewalld: FakeFirewalld, tmp_path: P
     firewalld.next_table = OTHER_LISTING
     way.make(str(tmp_path))
     assert list(zip(phases, firewalld.log)) == [("0", f"setEntries {IPSET}b"), ("1", f"setEntries {IPSET}a")]
-    assert running_state(firewalld.handed_in) == way.wanted
+    assert running_state(firewalld.handed_in.listing, lambda table: firewalld.published) == way.wanted
     assert firewalld.commands[-1][-4:] == [f"{IPSET}a", "2", "10.64.0.0/24", "10.64.2.2"]
 
 
@@ -358,7 +358,7 @@ def test_a_table_that_differs_is_a_change_of_its_own(firewalld: FakeFirewalld) -
     change = change_to(firewalld, RULES)
     assert isinstance(change.procedure, ByTransactions) and change.procedure.table == "inet hpc_ports_published"
     assert change.described()["changes"]["objects"] == ["published chain prerouting"]
-    assert running_state(firewalld.handed_in) == change.running
+    assert running_state(firewalld.handed_in.listing, lambda table: firewalld.published) == change.running
     assert change.views[0] == change.views[1]
 
 
@@ -471,7 +471,7 @@ def test_a_reload_is_undone_by_another(
     firewalld: FakeFirewalld, undone: Callable[..., list[str]], host: dict[str, Any], done: list[str]
 ) -> None:
     before = our_files(firewalld)
-    persistence.keep(by_reload(firewalld).items, firewalld.paths)
+    kept_files.keep(by_reload(firewalld).items, firewalld.paths)
     remove_what_is_kept(firewalld)
     assert undone(by_reload(firewalld).undo(), **host) == done
     assert our_files(firewalld) == before and not Path(firewalld.paths.kept).exists()
@@ -507,11 +507,11 @@ def test_the_table_comes_back_and_then_the_policies(
 def test_a_boot_finds_all_files_or_none(firewalld: FakeFirewalld) -> None:
     before = our_files(firewalld)
     places = persistence.places({}, firewalld.paths)
-    with pytest.raises(OSError), backend.all_or_nothing(places, firewalld.handed_in):
+    with pytest.raises(OSError), kept_files.all_or_nothing(places, firewalld.paths):
         files.unlink(places.gone[0])
         raise OSError("half way")
     assert our_files(firewalld) == before
-    with backend.all_or_nothing(places, firewalld.handed_in):
+    with kept_files.all_or_nothing(places, firewalld.paths):
         files.commit(places)
     assert our_files(firewalld) == {}
 
@@ -523,7 +523,7 @@ def test_a_boot_finds_the_table_as_it_finds_the_policies(firewalld: FakeFirewall
             files.unlink(path)
         before, places = our_files(firewalld), persistence.places(new, firewalld.paths)
         files.stage(places, new)
-        with pytest.raises(OSError), backend.all_or_nothing(places, firewalld.handed_in):
+        with pytest.raises(OSError), kept_files.all_or_nothing(places, firewalld.paths):
             files.commit(places)
             raise OSError("half way")
         assert our_files(firewalld) == before
@@ -531,7 +531,7 @@ def test_a_boot_finds_the_table_as_it_finds_the_policies(firewalld: FakeFirewall
 
 def test_what_a_crash_left_is_put_back(firewalld: FakeFirewalld) -> None:
     before = our_files(firewalld)
-    persistence.keep([], firewalld.paths)
+    kept_files.keep([], firewalld.paths)
     remove_what_is_kept(firewalld)
     backend.recover(firewalld.handed_in)
     assert our_files(firewalld) == before

@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import persistence
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld import kept_files, persistence
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import Abilities, config_of
-from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import FirewalldPaths
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.kept_files import FirewalldPaths
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import flow_names
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContent, FileContents
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
@@ -59,7 +59,7 @@ def test_new_files_are_there_only_while_the_block_runs(paths: FirewalldPaths) ->
 @pytest.mark.parametrize("done", ["nothing", "one file", "all"])
 def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: FirewalldPaths, done: str) -> None:
     new = items(paths)
-    persistence.keep(new, paths)
+    kept_files.keep(new, paths)
     script = Path(paths.undo).read_text(encoding="utf-8")
     for path, item in list(new.items())[: {"nothing": 0, "one file": 1, "all": 2}[done]]:
         Path(path).write_text(item.text, encoding="utf-8")
@@ -71,7 +71,7 @@ def test_the_script_puts_back_what_was_there_and_can_run_twice(paths: FirewalldP
 
 
 def test_what_a_crash_left_is_put_back_before_anything_is_kept(paths: FirewalldPaths) -> None:
-    persistence.keep(items(paths), paths)
+    kept_files.keep(items(paths), paths)
     for path, item in items(paths).items():
         Path(path).write_text(item.text, encoding="utf-8")
     with persistence.in_place({}, paths):
@@ -80,11 +80,11 @@ def test_what_a_crash_left_is_put_back_before_anything_is_kept(paths: FirewalldP
 
 
 def test_copies_that_a_crash_left_without_their_script_are_seen_and_go(paths: FirewalldPaths) -> None:
-    persistence.keep(items(paths), paths)
+    kept_files.keep(items(paths), paths)
     for path in (paths.undo, paths.link, paths.unit):
         Path(path).unlink(missing_ok=True)
     assert [name for name in persistence.present_state(paths) if paths.kept in name]
-    persistence.put_back(paths)
+    kept_files.put_back(paths)
     assert found(paths) == OLD
 
 

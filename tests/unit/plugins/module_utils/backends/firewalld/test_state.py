@@ -12,11 +12,11 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     abilities_of,
     config_of,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.running import state_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import (
     accepts_replies_out,
     flow_names,
     flow_views,
-    state_of,
     wanted_state,
 )
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing

@@ -8,13 +8,9 @@ from __future__ import annotations
 from ipaddress import collapse_addresses, ip_address, ip_network
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model import state
-from ansible_collections.hpc.ports.plugins.module_utils._model.state import (
-    FlowView,
-    changed_objects,
-    flow_changes,
-    state_diff,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._model import state_diff
+from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, changed_objects
+from ansible_collections.hpc.ports.plugins.module_utils._model.state_diff import flow_changes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,11 +24,11 @@ def test_changed_objects() -> None:
 
 
 def test_the_diff_has_only_objects_that_differ() -> None:
-    assert state_diff(BEFORE, AFTER) == {
+    assert state_diff.state_diff(BEFORE, AFTER) == {
         "before": "chain a:\n    one\n    two\nset c:\n    type x\n",
         "after": "chain a:\n    two\n    one\nset d:\n",
     }
-    assert state_diff(BEFORE, BEFORE) == {"before": "", "after": ""}
+    assert state_diff.state_diff(BEFORE, BEFORE) == {"before": "", "after": ""}
 
 
 def view(ports: set[str], addresses: set[str]) -> FlowView:
@@ -116,8 +112,8 @@ def test_ten_thousand_changed_addresses_take_linear_time() -> None:
 
 def test_addresses_that_flows_share_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
-    minus = state._minus
-    monkeypatch.setattr(state, "_minus", lambda *spans: compared.append(spans) or minus(*spans))
+    minus = state_diff._minus
+    monkeypatch.setattr(state_diff, "_minus", lambda *spans: compared.append(spans) or minus(*spans))
     old, new = view({"1/tcp"}, {"10.0.0.1"}), view({"1/tcp"}, {"10.0.0.0/31"})
     flows = [f"in_{number}" for number in range(20)]
     found = flow_changes(dict.fromkeys(flows, old), dict.fromkeys(flows, new))["addresses_changed"]
