@@ -36,7 +36,11 @@ def apply(host: Daemon, wanted: Mapping[str, Any] | None = None, **options: Any)
     assert not result.get("failed"), result
     pending = result.pop("pending", None)
     if pending:
-        assert host.module("firewall_confirm", token=pending["token"])["status"] == "confirmed"
+        answer = host.module("firewall_confirm", token=pending["token"])
+        assert answer["status"] == "confirmed"
+        if answer.get("leaves"):
+            # As the action plugin does, which removes our rules from the other backend so.
+            assert not apply(host, wanted, **options).get("failed")
     return result
 
 
