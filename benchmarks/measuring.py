@@ -9,34 +9,72 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
 from time import perf_counter
 from typing import NamedTuple
-
-from ansible_collections.hpc.ports.tests.support.cpu import cost_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 class Cost(NamedTuple):
-    """Seconds by the clock, and of CPU."""
+    """Seconds by the clock, seconds of CPU, and the most memory of one process, in MB."""
 
     wall: float
     cpu: float
+    memory: float = 0.0
 
     def per(self, reference: Cost) -> Cost:
-        """Return the cost as ratios to a reference."""
+        """Return the times as ratios to those of a reference."""
         return Cost(self.wall / reference.wall, self.cpu / reference.cpu)
 
+    def __add__(self, other: object) -> Cost:
+        """Return the cost of both, one after the other."""
+        assert isinstance(other, Cost)
+        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.memory, other.memory))
 
-def command_cost(*command: str, folder: Path = ROOT, **environment: str) -> Cost:
-    """Return what a command costs with all that it starts and waits for; it must succeed."""
-    start = perf_counter()
-    cpu = cost_of(*command, folder=folder, environment=environment).seconds
-    return Cost(perf_counter() - start, cpu)
+
+class Done(NamedTuple):
+    """What a command cost with all that it started and waited for, and what it printed."""
+
+    cost: Cost
+    output: str
+
+
+def run(*command: str, folder: Path = ROOT, text: str = "", environment: Mapping[str, str] | None = None) -> Done:
+    """Run a command, which reads the text; it must succeed."""
+    with TemporaryFile("w+", encoding="utf-8") as given, TemporaryFile("w+", encoding="utf-8") as output:
+        given.write(text)
+        given.seek(0)
+        start = perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdin=given,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _pid, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.terminate()
+            raise
+        wall, process.returncode = perf_counter() - start, os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        printed = output.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{printed[-5000:]}")
+    return Done(Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024), printed)
+
+
+def cpu_of_container(name: str) -> float:
+    """Return the CPU seconds that a container has taken since it was started."""
+    command = ("podman", "stats", "--no-stream", "--format={{.CPUNano}}", name)
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1e9
 
 
 def spread(values: Sequence[float]) -> str:
@@ -46,8 +84,15 @@ def spread(values: Sequence[float]) -> str:
 
 def both(costs: Sequence[Cost]) -> str:
     """Return the spread of the wall time of some runs, and of their CPU time."""
-    wall, cpu = zip(*costs)
+    wall, cpu, _memory = zip(*costs)
     return f"{spread(wall)}; CPU {spread(cpu)}"
+
+
+def lab() -> str:
+    """Return the name of the lab that this runs in; say how, if it runs in none."""
+    if "HPC_PORTS_LAB_DIR" not in os.environ:
+        raise SystemExit("This needs hosts of the lab: dev/lab open; dev/lab run python benchmarks/...")
+    return os.environ["HPC_PORTS_LAB"]
 
 
 class Conditions:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
 from ansible_collections.hpc.ports.benchmarks.measuring import Conditions, print_table, spread
-from ansible_collections.hpc.ports.benchmarks.rulesets import CHOSEN, Ruled, on_firewalld, on_nftables
+from ansible_collections.hpc.ports.benchmarks.rulesets import Flow, Ruled, on_firewalld, on_nftables, used
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair, forget_connections
 
 KINDS = ("new", "established")
@@ -77,10 +77,10 @@ class Batch:
         return (process_time() - begun) / len(self)
 
 
-def packets(count: int, is_new: bool) -> Iterator[bytes]:
-    """Yield packets to the ports of the chosen flows: of new connections, or of one connection a flow."""
-    for number, flow in enumerate(islice(cycle(CHOSEN), count)):
-        turn = number // len(CHOSEN) if is_new else 0
+def packets(flows: Sequence[Flow], count: int, is_new: bool) -> Iterator[bytes]:
+    """Yield packets to a port of each flow, by turns: of new connections, or of one connection a flow."""
+    for number, flow in enumerate(islice(cycle(flows), count)):
+        turn = number // len(flows) if is_new else 0
         yield _packet(flow.addresses[turn % len(flow.addresses)], 1024 + turn % 60000, flow.port)
 
 
@@ -99,15 +99,15 @@ class Sent(NamedTuple):
 
 
 @contextmanager
-def sockets(pair: Pair) -> Iterator[Sent]:
+def sockets(pair: Pair, flows: Sequence[Flow]) -> Iterator[Sent]:
     """Have a sender on the peer, and a server on each port of the host."""
     with ExitStack() as stack:
         with pair.peer.entered():
             sender = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
         sender.connect((HOST[4], 0))
         with pair.host.entered():
-            servers = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for flow in CHOSEN]
-        for server, flow in zip(servers, CHOSEN):
+            servers = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for flow in flows]
+        for server, flow in zip(servers, flows):
             # What nobody reads is dropped behind the rules.
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
             server.bind((HOST[4], flow.port))
@@ -124,11 +124,11 @@ def arrived(pair: Pair) -> int:
     return int(counts["InDatagrams"]) + int(counts["InErrors"])
 
 
-def cost(pair: Pair, batch: Batch, is_new: bool) -> float:
+def cost(pair: Pair, flows: Sequence[Flow], batch: Batch, is_new: bool) -> float:
     """Return the CPU seconds of a packet; each must arrive."""
-    with sockets(pair) as (sender, servers):
+    with sockets(pair, flows) as (sender, servers):
         if not is_new:
-            _answer(sender, servers)
+            _answer(flows, sender, servers)
         before = arrived(pair)
         seconds = batch.send(sender)
         for server in servers:
@@ -139,8 +139,8 @@ def cost(pair: Pair, batch: Batch, is_new: bool) -> float:
     return seconds
 
 
-def _answer(sender: socket.socket, servers: Sequence[socket.socket]) -> None:
-    Batch(list(packets(len(servers), False))).send(sender)
+def _answer(flows: Sequence[Flow], sender: socket.socket, servers: Sequence[socket.socket]) -> None:
+    Batch(list(packets(flows, len(flows), False))).send(sender)
     for server in servers:
         server.sendto(*server.recvfrom(16))
 
@@ -152,14 +152,16 @@ def _read(server: socket.socket) -> None:
             server.recv(16)
 
 
-def measured(hosts: Sequence[Ruled], rounds: int, count: int) -> dict[str, dict[str, list[float]]]:
+def measured(
+    hosts: Sequence[Ruled], flows: Sequence[Flow], rounds: int, count: int
+) -> dict[str, dict[str, list[float]]]:
     """Return the CPU seconds of a packet by host and kind of packet, one of each in a round."""
-    batches = {kind: Batch(list(packets(count, kind == "new"))) for kind in KINDS}
+    batches = {kind: Batch(list(packets(flows, count, kind == "new"))) for kind in KINDS}
     found: dict[str, dict[str, list[float]]] = {host.name: {kind: [] for kind in KINDS} for host in hosts}
     for turn in range(rounds + 1):
         for host in hosts:
             for kind, batch in batches.items():
-                seconds = cost(host.pair, batch, kind == "new")
+                seconds = cost(host.pair, flows, batch, kind == "new")
                 # The first round warms up.
                 found[host.name][kind] += [seconds] if turn else []
     return found
@@ -180,12 +182,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--packets", type=int, default=20000, help="in each round, of each kind")
+    parser.add_argument("--flows", type=int, default=1000)
     parser.add_argument("--backend", choices=["nftables", "firewalld"], default="nftables")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     conditions = Conditions()
-    with on_nftables() if options.backend == "nftables" else on_firewalld() as hosts:
-        found = measured(hosts, options.rounds, options.packets)
+    with (on_nftables if options.backend == "nftables" else on_firewalld)(options.flows) as hosts:
+        found = measured(hosts, used(options.flows), options.rounds, options.packets)
     print(f"{conditions.text(options.rounds)}\n")
     reference = next(name for name in found if "three rules" in name)
     print_table(("", *(title for kind in KINDS for title in (f"{kind}, µs", "ratio"))), rows(found, reference))

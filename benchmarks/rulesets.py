@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from ansible_collections.hpc.ports.benchmarks.measuring import lab
+from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import HOST, Pair
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
 
-FLOWS = 1000
+# To so many of the flows packets are sent.
+USED = 16
 ADDRESSES = 10
 NETWORK = "10.66.0.0/17"
 PORTS = "10000-20000"
@@ -47,9 +49,15 @@ class Flow(NamedTuple):
         return [str(ip_address(self.first + 2 * place)) for place in range(ADDRESSES)]
 
 
-ALL = [Flow(number) for number in range(FLOWS)]
-# Those to which packets are sent.
-CHOSEN = ALL[31::62]
+def flows_of(count: int) -> list[Flow]:
+    """Return so many flows, up to 1,000."""
+    return [Flow(number) for number in range(count)]
+
+
+def used(count: int) -> list[Flow]:
+    """Return some of so many flows, spread over them."""
+    step = count // USED
+    return flows_of(count)[step // 2 :: step][:USED]
 
 
 class Ruled(NamedTuple):
@@ -65,9 +73,9 @@ def few() -> dict[str, Any]:
     return {**policy(*rules), "addresses": [HOST[4], HOST[6]]}
 
 
-def many() -> dict[str, Any]:
-    """Return a policy of 1,000 flows, each with peers of its own."""
-    rules = [("in", f"flow{flow.number}", [f"{flow.ports}/udp"], tuple(flow.addresses)) for flow in ALL]
+def many(count: int) -> dict[str, Any]:
+    """Return a policy of so many flows, each with peers of its own."""
+    rules = [("in", f"flow{flow.number}", [f"{flow.ports}/udp"], tuple(flow.addresses)) for flow in flows_of(count)]
     return {**policy(SSH, *rules), "addresses": [HOST[4], HOST[6]]}
 
 
@@ -80,15 +88,17 @@ def _three_rules() -> str:
     return _table(["meta l4proto { icmp, ipv6-icmp } accept", f"udp dport {PORTS} ip saddr {NETWORK} accept"])
 
 
-def _in_sequence() -> str:
-    return _table([f"udp dport {flow.ports} ip saddr {{ {', '.join(flow.addresses)} }} accept" for flow in ALL])
+def _in_sequence(count: int) -> str:
+    return _table(
+        [f"udp dport {flow.ports} ip saddr {{ {', '.join(flow.addresses)} }} accept" for flow in flows_of(count)]
+    )
 
 
 @contextmanager
-def on_nftables() -> Iterator[list[Ruled]]:
+def on_nftables(count: int) -> Iterator[list[Ruled]]:
     """Have hosts meanwhile with rules of the kernel alone."""
-    scripts = {"no rules": "", "three rules": _three_rules(), f"{FLOWS:,} rules in sequence": _in_sequence()}
-    policies = {"hpc.ports, 3 flows": few(), f"hpc.ports, {FLOWS:,} flows": many()}
+    scripts = {"no rules": "", "three rules": _three_rules(), f"{count:,} rules in sequence": _in_sequence(count)}
+    policies = {"hpc.ports, 3 flows": few(), f"hpc.ports, {count:,} flows": many(count)}
     with ExitStack() as stack:
         found = [Ruled(name, stack.enter_context(closing(Pair()))) for name in (*scripts, *policies)]
         for name, pair in found:
@@ -108,28 +118,38 @@ def _rich_rule(network: str, ports: str) -> str:
 
 
 @contextmanager
-def on_firewalld() -> Iterator[list[Ruled]]:
-    """Have hosts of the lab meanwhile on which firewalld runs."""
-    if "HPC_PORTS_LAB_DIR" not in os.environ:
-        raise SystemExit("firewalld runs on hosts of the lab: dev/lab open, then dev/lab run python benchmarks/...")
-    from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon  # pylint: disable=import-outside-toplevel
+def firewalld_host(name: str) -> Iterator[Daemon]:
+    """Have a host of the lab meanwhile on which firewalld runs as packaged."""
+    daemon = Daemon("13", f"{lab()}-benchmark-{name}")
+    try:
+        daemon.clean()
+        yield daemon
+    finally:
+        daemon.close()
+        daemon.host.remove()
 
+
+@contextmanager
+def on_firewalld(count: int) -> Iterator[list[Ruled]]:
+    """Have hosts meanwhile on which firewalld runs."""
     zones = {
         "firewalld, three rules": [_rich_rule(NETWORK, PORTS)],
-        f"firewalld, {FLOWS:,} rich rules": [_rich_rule(f"{ip_address(flow.first)}/27", flow.ports) for flow in ALL],
+        f"firewalld, {count:,} rich rules": [
+            _rich_rule(f"{ip_address(flow.first)}/27", flow.ports) for flow in flows_of(count)
+        ],
     }
-    policies = {"hpc.ports, 3 flows": few(), f"hpc.ports, {FLOWS:,} flows": many()}
+    policies = {"hpc.ports, 3 flows": few(), f"hpc.ports, {count:,} flows": many(count)}
     with ExitStack() as stack:
         found = []
         for number, name in enumerate((*zones, *policies)):
-            daemon = Daemon("13", f"{os.environ['HPC_PORTS_LAB']}-benchmark-{number}")
-            stack.callback(daemon.host.remove)
-            stack.callback(daemon.close)
-            daemon.clean()
+            daemon = stack.enter_context(firewalld_host(str(number)))
             if name in zones:
                 daemon.write("/etc/firewalld/zones/public.xml", _zone(zones[name]))
                 daemon.host.run("firewall-cmd", "--reload")
             else:
-                daemon.runs.apply(policies[name])
+                # 1,000 flows take firewalld minutes.
+                changed = daemon.runs.firewall(policies[name], confirm_within=1800).result
+                assert changed and "pending" in changed, changed
+                daemon.runs.confirm(changed["pending"]["token"])
             found.append(Ruled(name, daemon))
         yield found

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
-from ansible_collections.hpc.ports.benchmarks.measuring import Conditions, Cost, both, command_cost, print_table
+from ansible_collections.hpc.ports.benchmarks import measuring
+from ansible_collections.hpc.ports.benchmarks.measuring import Conditions, Cost, both, cpu_of_container, print_table
 
 CACHE = Path.home() / ".cache" / "hpc-ports" / "peers"
 # Carries ansible.posix, as Galaxy is not reachable everywhere.
@@ -170,20 +171,17 @@ def cost(host: str, run: Run) -> Cost:
     with TemporaryDirectory() as folder:
         for name, text in files.items():
             Path(folder, name).write_text(text, encoding="utf-8")
-        before = _cpu_of(host)
-        found = command_cost(
+        container = f"{os.environ.get('HPC_PORTS_LAB', 'hpc-ports-lab')}-{host}"
+        before = cpu_of_container(container)
+        found = measuring.run(
             *(str(ROOT / "dev" / "lab"), "run", "ansible-playbook"),
             *(f"--extra-vars=@{folder}/variables.json", f"{folder}/play.json"),
-            ANSIBLE_COLLECTIONS_PATH=f"{ROOT / '.collections'}:{CACHE}:{Path.home()}/.ansible/collections",
-            ANSIBLE_LIBRARY=folder,
+            environment={
+                "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.collections'}:{CACHE}:{Path.home()}/.ansible/collections",
+                "ANSIBLE_LIBRARY": folder,
+            },
         )
-        return Cost(found.wall, found.cpu + _cpu_of(host) - before)
-
-
-def _cpu_of(host: str) -> float:
-    name = f"{os.environ.get('HPC_PORTS_LAB', 'hpc-ports-lab')}-{host}"
-    command = ("podman", "stats", "--no-stream", "--format={{.CPUNano}}", name)
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1e9
+        return found.cost + Cost(0, cpu_of_container(container) - before)
 
 
 def measured(way: Way) -> dict[str, Cost]:
