@@ -20,12 +20,15 @@ sys.path.insert(0, str(ROOT / ".collections"))
 
 from ansible_collections.hpc.ports.benchmarks import measuring, rulesets
 from ansible_collections.hpc.ports.benchmarks.measuring import Conditions, Cost, cpu_of_container, print_table, spread
+from ansible_collections.hpc.ports.tests.firewalld.daemons import call
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
 from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
 
 STEPS = ("alone", "first", "nothing to change", "one address more")
 MODULES = ROOT / "plugins" / "modules"
+# firewall-cmd does not wait until 100,000 addresses are loaded.
+RELOAD = call("reload").replace("--timeout=300", "--timeout=1800")
 
 
 class Flow(NamedTuple):
@@ -117,10 +120,10 @@ class FirewalldHost(Host):
         for path, text in files.items():
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        cost = self.cost("firewall-cmd", "--reload").cost
+        cost = self.cost("sh", "-c", RELOAD).cost
         for path in files:
             path.unlink()
-        self.cost("firewall-cmd", "--reload")
+        self.cost("sh", "-c", RELOAD)
         return cost
 
 

@@ -1,27 +1,44 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many connections verify tries, and how long it takes to choose them. See README.md."""
+"""How many connections verify tries, what they cost the controller, and the page of the report. See README.md."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import shutil
 import sys
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import MOST, expected_of
+from ansible_collections.hpc.ports.benchmarks.measuring import Conditions, print_table, spread
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import MOST, Expectation
+from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.host_tasks import (
+    Limits,
+    VerifyOptions,
+    VerifyRun,
+    new_run,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.data import as_data
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.html import page
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.text import Findings
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.document import Report
+from ansible_collections.hpc.ports.plugins.plugin_utils._verdicts.registered import registered, run_of
+
+T = TypeVar("T")
 
 PORT_FILE = ROOT / "plugins" / "plugin_utils" / "_port_file" / "port_file.yml"
 NODES_OF_A_CLUSTER = 40
@@ -35,9 +52,13 @@ ONCE = (
     ("offices",),
 )
 FIRST = {0: ("slurm_controller", "slurm_database", "nfs_server"), 1: ("slurm_login", "nfs_client")}
-# Columns: hosts, classes of them, connections, those beside them that the whole matrix would have, the most that one
-# host opens, seconds to compile the plan and to choose the connections, and their ratio.
-HEADER = ("hosts", "classes", "connections", "left out", "a source", "compile", "choose", "ratio")
+PHASES = ("probed", "stopped", "compared", "judged")
+STEPS = ("compile", "choose", "judge", "page")
+EMPTY = "<!DOCTYPE html><title>empty</title><p>empty"
+PAINTED = """\
+new Promise(done => new PerformanceObserver(list => done(list.getEntriesByName("first-contentful-paint")[0].startTime))
+  .observe({type: "paint", buffered: true}))
+"""
 
 
 class Host(NamedTuple):
@@ -73,50 +94,161 @@ def plan_of(count: int) -> Plan:
     return compile_plan(load_catalogue(shipped, SITE, groups), load_inventory(groups, variables.__getitem__))
 
 
-def measured(count: int, most: int, repeat: int) -> dict[str, float]:
-    """Return the columns of one row; each time is the best of some runs."""
-    times = []
-    for _turn in range(repeat):
-        start = perf_counter()
-        plan = plan_of(count)
-        compiled = perf_counter()
-        found = expected_of(plan, list(plan.inventory.hosts), most=most)
-        times.append((compiled - start, perf_counter() - compiled))
-    compile_seconds, choose_seconds = (min(column) for column in zip(*times))
-    by_source: dict[str, int] = {}
-    for item in found.expectations:
-        by_source[item.source] = by_source.get(item.source, 0) + 1
-    values = (
-        count,
-        len(found.classes),
-        len(found.expectations),
-        sum(item.connections for item in found.skipped),
-        max(by_source.values()),
-        compile_seconds,
-        choose_seconds,
-        choose_seconds / compile_seconds,
-    )
-    return dict(zip(HEADER, values))
+def run_over(plan: Plan, most: int) -> VerifyRun:
+    """Return a run over all hosts: the connections, and the task of each host."""
+    limits = Limits(timeout=1.0, attempts=2, concurrency=1000, rate=300.0, forks=50, most=most)
+    return new_run(plan, VerifyOptions(list(plan.inventory.hosts), "", False, limits))
+
+
+# ---- what the hosts answer
+
+
+def answers_of(plan: Plan, run: VerifyRun) -> dict[str, dict[str, Any]]:
+    """Return the variables of each host after its tasks: each connection passes, or not, as the plan says."""
+    tried: dict[str, list[Expectation]] = defaultdict(list)
+    for expectation in run.expected.expectations:
+        tried[expectation.source].append(expectation)
+    return {
+        host: {
+            "probed": {"results": list(_results(plan, run, tried[host]))} if tried[host] else {"skipped": True},
+            "stopped": _stopped(run.parts[host]["listen"]),
+            "compared": _compared(host in plan.hosts),
+            "judged": {"skipped": True},
+        }
+        for host in run.options.hosts
+    }
+
+
+def _results(plan: Plan, run: VerifyRun, expectations: Sequence[Expectation]) -> Iterator[dict[str, Any]]:
+    by_address: dict[str, list[Expectation]] = defaultdict(list)
+    for expectation in expectations:
+        by_address[expectation.address].append(expectation)
+    for address, found in by_address.items():
+        first = found[0]
+        source = next(
+            text for text in plan.inventory.hosts[first.source].addresses if (":" in text) == (":" in address)
+        )
+        ports = {how: [_port(item) for item in found if item.expected == how] for how in ("open", "filtered")}
+        yield {
+            "address": address,
+            "reachable": True,
+            **ports,
+            **{"refused": [], "error": [], "rejected": [], "details": {}, "elsewhere": {}},
+            "nonces": {run.parts[first.target]["nonce"]: ports["open"]} if ports["open"] else {},
+            "seconds": {_port(item): 0.25 for item in found},
+            "attempts": dict.fromkeys(ports["filtered"], 2),
+            "source": source,
+        }
+
+
+def _port(expectation: Expectation) -> str:
+    return f"{expectation.port}/{expectation.protocol}"
+
+
+def _stopped(ports: Sequence[str]) -> dict[str, Any]:
+    listening = {"0.0.0.0": list(ports), "::": list(ports)} if ports else {}
+    empty: dict[str, Any] = {"in_use": {}, "not_held": {}, "counts": {}}
+    return {"alive": True, "listening": listening, "not_counted": "not counted here", **empty}
+
+
+def _compared(is_managed: bool) -> dict[str, Any]:
+    changes: dict[str, Any] = {"objects": [], "flows_added": [], "ports_changed": {}}
+    return {"changed": False, "backend": "nftables", "changes": changes} if is_managed else {"skipped": True}
+
+
+def report_of(plan: Plan, run: VerifyRun, answers: dict[str, dict[str, Any]]) -> Report:
+    """Return the report, from what the hosts have answered."""
+    found = registered({phase: phase for phase in PHASES}, run.options.hosts, answers.__getitem__)
+    judged, verdicts = run_of(plan, run, found)
+    expected = run.expected
+    findings = Findings(verdicts, expected.skipped, expected.unmanaged, expected.classes, judged.compared, {})
+    return as_data(findings, judged)
+
+
+# ---- what it costs
+
+
+def timed(make: Callable[[], T]) -> tuple[T, float]:
+    """Return what is made, and the CPU seconds that it takes."""
+    start = process_time()
+    return make(), process_time() - start
+
+
+class Measured(NamedTuple):
+    """One round: the run, its report and page, and the CPU seconds of each step."""
+
+    run: VerifyRun
+    report: Report
+    text: str
+    seconds: dict[str, float]
+
+
+def measured(count: int, most: int) -> Measured:
+    """Return what one run over so many hosts costs the controller."""
+    plan, compiling = timed(lambda: plan_of(count))
+    run, choosing = timed(lambda: run_over(plan, most))
+    answers = answers_of(plan, run)
+    report, judging = timed(lambda: report_of(plan, run, answers))
+    text, writing = timed(lambda: page(report))
+    return Measured(run, report, text, dict(zip(STEPS, (compiling, choosing, judging, writing))))
+
+
+def paints(text: str, rounds: int) -> list[float]:
+    """Return the milliseconds until Chromium paints a page, and those until it paints an empty one, as ratios."""
+    from playwright.sync_api import sync_playwright  # pylint: disable=import-outside-toplevel
+
+    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+        files = [Path(folder, name) for name in ("empty.html", "page.html")]
+        for file, content in zip(files, (EMPTY, text)):
+            file.write_text(content, encoding="utf-8")
+        # Its sandbox cannot be had as root, and it sees nothing but these pages.
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        milliseconds = []
+        for turn in range(rounds + 1):
+            for file in files:
+                window = browser.new_page(viewport={"width": 1300, "height": 900})
+                window.goto(file.as_uri(), timeout=300000)
+                milliseconds += [window.evaluate(PAINTED)] if turn else []
+                window.close()
+        browser.close()
+    return milliseconds
+
+
+def row(count: int, rounds: Sequence[Measured], with_page: bool) -> Iterator[str]:
+    """Yield the cells of a line."""
+    run, report, text, _seconds = rounds[0]
+    by_source = Counter(item.source for item in run.expected.expectations)
+    assert report["summary"]["right"] == len(run.expected.expectations), report["summary"]
+    yield f"{count:,}"
+    yield f"{len(run.expected.classes):,}"
+    yield f"{len(run.expected.expectations):,}"
+    yield f"{sum(item.connections for item in run.expected.skipped):,}"
+    yield f"{max(by_source.values()):,}"
+    yield f"{median(one.seconds['compile'] for one in rounds):.2f}"
+    for step in STEPS[1:]:
+        yield spread([one.seconds[step] / one.seconds["compile"] for one in rounds])
+    yield f"{len(text.encode()) / 1e6:.1f}"
+    if with_page:
+        milliseconds = paints(text, len(rounds))
+        empty, full = milliseconds[::2], milliseconds[1::2]
+        yield f"{median(full):.0f} ms; {spread([one / other for one, other in zip(full, empty)])}"
 
 
 def main() -> None:
-    """Print one row a size, as a table or as JSON lines."""
+    """Print one line a size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", type=int, nargs="*", default=[20, 200, 2000], help="numbers of hosts")
     parser.add_argument("--most", type=int, default=MOST, help=f"verify_most (default: {MOST})")
-    parser.add_argument("--repeat", type=int, default=3, help="take the best of this many runs (default: 3)")
-    parser.add_argument("--json", action="store_true", help="print a line of JSON a size")
-    arguments = parser.parse_args()
-    if not arguments.json:
-        print(" ".join(f"{name:>11}" for name in HEADER))
-    for count in arguments.sizes:
-        row = measured(count, arguments.most, arguments.repeat)
-        text = (
-            json.dumps(row)
-            if arguments.json
-            else " ".join(f"{value:11d}" if isinstance(value, int) else f"{value:11.2f}" for value in row.values())
-        )
-        print(text, flush=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    with_page, conditions = bool(shutil.which("chromium")), Conditions()
+    titles = ["hosts", "classes", "connections", "left out", "a source", "compile, s", *STEPS[1:], "MB"]
+    lines = []
+    for count in options.sizes:
+        rounds = [measured(count, options.most) for turn in range(options.rounds)]
+        lines.append(list(row(count, rounds, with_page)))
+    print(f"{conditions.text(options.rounds)}\n")
+    print_table([*titles, "first paint"] if with_page else titles, lines)
 
 
 if __name__ == "__main__":
