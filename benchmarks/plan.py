@@ -1,19 +1,17 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long the plan takes, and how that grows with the inventory. See README.md."""
+"""What the plan of an inventory costs, and how that grows. See README.md."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import process_time
 from typing import Any, NamedTuple
 
 import yaml
@@ -21,7 +19,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".collections"))
 
-from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import compile_plan
+from ansible_collections.hpc.ports.benchmarks import measuring
+from ansible_collections.hpc.ports.benchmarks.measuring import Conditions, Cost, print_table, spread
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
 
@@ -35,8 +36,17 @@ SITE = {
     "firewall_srun_ports": "60001-63000",
 }
 PLAYBOOK = [{"hosts": "all", "gather_facts": False, "tasks": [{"hpc.ports.plan_info": {}, "run_once": True}]}]
-# Columns: hosts, seconds of three commands, the ratio, and milliseconds a host.
-HEADER = ("hosts", "policies", "inventory", "compile", "playbook", "ratio", "ms/host")
+HEADER = (
+    "hosts",
+    "policies",
+    "inventory, s",
+    "playbook",
+    "compile",
+    "hand out",
+    "ms/host",
+    "inventory, MB",
+    "playbook, MB",
+)
 
 
 class Host(NamedTuple):
@@ -78,67 +88,87 @@ def write_site(folder: Path, count: int) -> None:
     (folder / "plan.yml").write_text(yaml.safe_dump(PLAYBOOK), encoding="utf-8")
 
 
-def command_seconds(folder: Path, *command: str) -> float:
-    """Return how long a whole command takes; CalledProcessError where it fails."""
+def command(folder: Path, *arguments: str) -> Cost:
+    """Return what a command of Ansible costs; it must succeed."""
+    program, *options = arguments
     environment = {
-        **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
     }
-    start = perf_counter()
-    subprocess.run(
-        [str(Path(sys.executable).parent / command[0]), "-i", "hosts.yml", *command[1:]],
-        cwd=folder,
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return perf_counter() - start
+    path = str(Path(sys.executable).parent / program)
+    return measuring.run(path, "-i", "hosts.yml", *options, folder=folder, environment=environment).cost
 
 
-def compile_seconds(count: int) -> tuple[float, int]:
-    """Return how long the plan alone takes, from plain data to policies, and how many policies there are."""
+def compiled(count: int) -> Plan:
+    """Return the plan alone, from plain data to policies."""
     shipped = yaml.safe_load(PORT_FILE.read_text(encoding="utf-8"))
     variables = {host.name: host.variables for host in hosts_of(count)}
     groups: dict[str, list[str]] = {"all": list(variables)}
     for host in hosts_of(count):
         for group in host.groups:
             groups.setdefault(group, []).append(host.name)
-    start = perf_counter()
     catalogue = load_catalogue(shipped, SITE, groups)
-    plan = compile_plan(catalogue, load_inventory(groups, variables.__getitem__))
-    return perf_counter() - start, len(plan.policies)
+    return compile_plan(catalogue, load_inventory(groups, variables.__getitem__))
 
 
-def measured(count: int, repeat: int) -> dict[str, float]:
-    """Return the columns of one row; each time is the best of some runs."""
-    compiled, policies = min(compile_seconds(count) for turn in range(repeat))
-    with tempfile.TemporaryDirectory() as name:
-        write_site(Path(name), count)
-        listed = min(command_seconds(Path(name), "ansible-inventory", "--list") for turn in range(repeat))
-        planned = min(command_seconds(Path(name), "ansible-playbook", "plan.yml") for turn in range(repeat))
-    values = (count, policies, listed, compiled, planned, planned / listed, 1000 * planned / count)
-    return dict(zip(HEADER, values))
+def handed_out(plan: Plan, folder: Path) -> None:
+    """Store a plan, and read the policy of each host, as the workers of a play do."""
+    store = Store(str(folder), "plan").made(lambda: plan)
+    for host in plan.hosts:
+        assert store.policy(host)
+
+
+class Measured(NamedTuple):
+    """One round: what the commands cost, CPU seconds in this process, and how many policies there are."""
+
+    inventory: Cost
+    playbook: Cost
+    compile: float
+    hand_out: float
+    policies: int
+
+
+def measured(count: int, folder: Path) -> Measured:
+    """Return what a plan of so many hosts costs; the folder has their site."""
+    start = process_time()
+    plan = compiled(count)
+    between = process_time()
+    with TemporaryDirectory() as stored:
+        handed_out(plan, Path(stored))
+        end = process_time()
+    inventory = command(folder, "ansible-inventory", "--list")
+    playbook = command(folder, "ansible-playbook", "plan.yml")
+    return Measured(inventory, playbook, between - start, end - between, len(plan.policies))
+
+
+def row(count: int, rounds: Sequence[Measured]) -> Iterator[str]:
+    """Yield the cells of a line."""
+    yield f"{count:,}"
+    yield str(rounds[0].policies)
+    yield f"{median(one.inventory.cpu for one in rounds):.2f}"
+    yield spread([one.playbook.cpu / one.inventory.cpu for one in rounds])
+    yield spread([one.compile / one.inventory.cpu for one in rounds])
+    yield spread([one.hand_out / one.inventory.cpu for one in rounds])
+    yield f"{1000 * median(one.playbook.cpu for one in rounds) / count:.2f}"
+    yield f"{median(one.inventory.memory for one in rounds):.0f}"
+    yield f"{median(one.playbook.memory for one in rounds):.0f}"
 
 
 def main() -> None:
-    """Print one row a size, as a table or as JSON lines."""
+    """Print one line a size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", type=int, nargs="*", default=[100, 1000, 10000], help="numbers of hosts")
-    parser.add_argument("--repeat", type=int, default=3, help="take the best of this many runs (default: 3)")
-    parser.add_argument("--json", action="store_true", help="print a line of JSON a size")
-    arguments = parser.parse_args()
-    if not arguments.json:
-        print(" ".join(f"{name:>9}" for name in HEADER))
-    for count in arguments.sizes:
-        row = measured(count, arguments.repeat)
-        text = (
-            json.dumps(row)
-            if arguments.json
-            else " ".join(f"{value:9d}" if isinstance(value, int) else f"{value:9.2f}" for value in row.values())
-        )
-        print(text, flush=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    conditions, lines = Conditions(), []
+    for count in options.sizes:
+        with TemporaryDirectory() as name:
+            write_site(Path(name), count)
+            rounds = [measured(count, Path(name)) for turn in range(options.rounds)]
+        lines.append(list(row(count, rounds)))
+    print(f"{conditions.text(options.rounds)}\n")
+    print_table(HEADER, lines)
 
 
 if __name__ == "__main__":
