@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import LONG as SHARED_FROM
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, FirewalldMachine
 from ansible_collections.hpc.ports.tests.support.faults import Fault, Run, State
 from ansible_collections.hpc.ports.tests.support.killed import (
@@ -49,6 +50,18 @@ NEW = policy(
     SSH,
     ("in", "nfs", ["2049/tcp", "111/udp"], ("10.64.0.0/24", "10.64.3.0/24")),
     ("in", "web", ["8443/tcp"], ("10.64.2.0/24",)),
+)
+# Flows that share ipsets, then one has other peers: the ipsets of both change, and which ones are looked up.
+FILL = tuple(f"10.7{number // 250}.{number % 250}.0/25" for number in range(SHARED_FROM))
+TOGETHER = policy(
+    SSH,
+    ("in", "nfs", ["2049/tcp"], (*FILL, "10.64.0.0/24", "10.64.2.1/32")),
+    ("in", "web", ["443/tcp", "8443/tcp"], (*FILL, "10.64.0.0/24", "10.64.2.1/32")),
+)
+PARTED = policy(
+    SSH,
+    ("in", "nfs", ["2049/tcp", "111/udp"], (*FILL, "10.64.0.0/24", "10.64.3.0/24")),
+    ("in", "web", ["443/tcp", "8443/tcp"], (*FILL, "10.64.0.0/24", "10.64.2.1/32")),
 )
 RENAMED = policy(SSH, ("in", "other", ["2049/tcp", "443/tcp"], ("10.64.0.0/24",)), egress="restricted")
 # A packet from each network, to each port.
@@ -230,6 +243,11 @@ def machine(daemon: Daemon) -> FirewalldMachine:
 @pytest.mark.takes_turns
 def test_a_change_by_calls_killed(known: KnownByFirewalld) -> None:
     check_killed_changes(known.begin(OLD, NEW, by_calls=True), NEW, OLD, moments_of(24))
+
+
+@pytest.mark.takes_turns
+def test_a_change_of_flows_that_share_ipsets_killed(known: KnownByFirewalld) -> None:
+    check_killed_changes(known.begin(TOGETHER, PARTED, by_calls=True), PARTED, TOGETHER, moments_of(8))
 
 
 @pytest.mark.takes_turns

@@ -6,7 +6,9 @@
 Each flow looks up its peers in two ipsets for each address family, `a` and `b`, with the same entries: firewalld
 empties an ipset before it fills it again, and meanwhile the other one matches. The ipsets exist even if they are empty,
 and `any` is written as two halves, because an ipset does not accept 0.0.0.0/0. So no change of peers needs a new ipset,
-which would need a reload. firewalld before 1.0 cannot look up the peers of egress in ipsets: they are single rules.
+which would need a reload. Flows with the same long list of peers look them up in the ipsets of one of them, and their
+own ipsets are empty until their peers differ. firewalld before 1.0 cannot look up the peers of egress in ipsets: they
+are single rules.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from itertools import product
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.peer_sets import same_peers
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, PREFIX, digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     DHCP_SERVERS,
@@ -53,6 +56,10 @@ CONTAINERS = "containers"
 _ASKED = tuple(("port", str(port), protocol) for protocol, port in SERVED_TO_CONTAINERS if port == 53)
 _HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
 _COPIES = "ab"
+# From so many networks of one IP version on, flows share them: firewalld takes long to load them.
+LONG = 256
+# By label and IP version, the label of the rule whose ipsets have the peers; missing if they are its own.
+_Owners = dict[tuple[str, int], str]
 # Transport protocols by number, for versions that cannot distinguish denied packets from replies in another way: TCP,
 # UDP, DCCP, SCTP and UDP-Lite (RFC 9293, 768, 4340, 9260, 3828).
 _TRANSPORTS = (6, 17, 33, 132, 136)
@@ -206,20 +213,43 @@ def config_of(policy: Policy, abilities: Abilities, inside: Inside = Inside()) -
         return Config({}, {})
     directions = ("in", "out") if policy.egress == "restricted" else ("in",)
     parted = split_flows(policy.rules)
+    looked_up = [rule for rule in policy.rules if rule.direction in directions and _is_looked_up(rule, abilities)]
+    owners = _owners(looked_up, parted)
     ipsets = dict(_always_ipsets(policy, directions))
     policies = {}
     for direction in directions:
         rules = [*_always(policy, direction), *_of_containers(inside, direction)]
         for rule in (rule for rule in policy.rules if rule.direction == direction):
-            by_ipset = direction == "in" or abilities.destination_ipsets
-            ipsets.update(_ipsets(rule, label(rule, parted)) if by_ipset else {})
-            rules += _lookups(rule, label(rule, parted)) if by_ipset else _literals(rule)
+            by_ipset = _is_looked_up(rule, abilities)
+            ipsets.update(_ipsets(rule, label(rule, parted), owners) if by_ipset else {})
+            rules += _lookups(rule, label(rule, parted), owners) if by_ipset else _literals(rule)
         policies[_POLICY_NAMES[direction]] = FirewalldPolicy(
             *_ZONES[direction],
             "DROP" if direction == "in" else "CONTINUE",
             _once((*rules, *(_denials(abilities) if direction == "out" else ()))),
         )
     return Config(policies, ipsets)
+
+
+def _is_looked_up(rule: Rule, abilities: Abilities) -> bool:
+    """Return whether firewalld can look up the peers of a rule in ipsets."""
+    return rule.direction == "in" or abilities.destination_ipsets
+
+
+def _owners(rules: Sequence[Rule], parted: set[str]) -> _Owners:
+    """Return in whose ipsets each of these rules looks up its peers.
+
+    Rules that have ports in common do not share: firewalld keeps no rule twice, so one of the flows would have no rule.
+    """
+    elements = {label(rule, parted): {(rule.direction, *element) for element in _elements(rule)} for rule in rules}
+    owners: _Owners = {}
+    for (version, entries), labels in same_peers(rules, parted).items():
+        taken: dict[str, set[tuple[str, ...]]] = {}
+        for name in sorted(labels) if len(entries) >= LONG else ():
+            owner = next((other for other, used in taken.items() if not used & elements[name]), name)
+            taken.setdefault(owner, set()).update(elements[name])
+            owners[name, version] = owner
+    return owners
 
 
 def _once(rules: Iterable[RichRule]) -> tuple[RichRule, ...]:
@@ -262,8 +292,10 @@ def _entries(rule: Rule, version: int) -> tuple[str, ...]:
     return tuple(map(network_text, members))
 
 
-def _ipsets(rule: Rule, name: str) -> dict[str, IPSet]:
-    families = [(version, _entries(rule, version)) for version in _VERSIONS]
+def _ipsets(rule: Rule, name: str, owners: _Owners) -> dict[str, IPSet]:
+    families = [
+        (version, _entries(rule, version) if owners.get((name, version), name) == name else ()) for version in _VERSIONS
+    ]
     return {
         ipset_name(name, version, copy): IPSet(NETWORKS, version, rule.name, entries)
         for version, entries in families
@@ -271,14 +303,14 @@ def _ipsets(rule: Rule, name: str) -> dict[str, IPSet]:
     }
 
 
-def _lookups(rule: Rule, name: str) -> list[RichRule]:
+def _lookups(rule: Rule, name: str, owners: _Owners) -> list[RichRule]:
     side = "source" if rule.direction == "in" else "destination"
     return [
         RichRule(
             family=f"ipv{version}",
             element=element,
             flow=rule.name,
-            **{side: ("ipset", ipset_name(name, version, copy))},  # type: ignore[arg-type]
+            **{side: ("ipset", ipset_name(owners.get((name, version), name), version, copy))},  # type: ignore[arg-type]
         )
         for version, copy, element in product(_VERSIONS, _COPIES, _elements(rule))
     ]

@@ -35,8 +35,12 @@ _COMMENT = re.compile("  <!-- ([a-z0-9_]+): (.*) -->")
 def items_of(config: Config, paths: FirewalldPaths = PATHS) -> FileContents:
     """Return the files of a config, in the order in which to write them: ipsets before policies."""
     items = {f"{paths.ipsets}/{name}.xml": FileContent(ipset_xml(ipset)) for name, ipset in config.ipsets.items()}
+    flows = {name: ipset.flow for name, ipset in config.ipsets.items()}
     items.update(
-        {f"{paths.policies}/{name}.xml": FileContent(policy_xml(policy)) for name, policy in config.policies.items()}
+        {
+            f"{paths.policies}/{name}.xml": FileContent(policy_xml(policy, flows))
+            for name, policy in config.policies.items()
+        }
     )
     return items
 

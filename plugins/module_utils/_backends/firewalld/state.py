@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     CONTAINERS,
@@ -109,8 +110,11 @@ def flow_views(state: State, names: Mapping[str, str]) -> FlowViews:
         flow = names.get(line, names.get(looked_up[1], looked_up[1]) if looked_up else line)
         if flow and flow != CONTAINERS and line.endswith(" accept"):
             ports.setdefault(flow, set()).update(_line_ports(line))
-            peers.setdefault(flow, set()).update(_line_peers(line, state))
-    return {flow: FlowView(frozenset(ports[flow]), _with_any(peers[flow])) for flow in ports}
+            peers.setdefault(flow, set()).update(_line_peers(line))
+    # Flows that look up the same ipsets with entries share one list of addresses.
+    addresses = cache(lambda names: _with_any(_addresses(state, names)))
+    filled = {flow: frozenset(name for name in names if state.get(name) != ()) for flow, names in peers.items()}
+    return {flow: FlowView(frozenset(ports[flow]), addresses(filled[flow])) for flow in ports}
 
 
 def _line_ports(line: str) -> Iterable[str]:
@@ -118,11 +122,15 @@ def _line_ports(line: str) -> Iterable[str]:
     return found or map(str, EVERYTHING)
 
 
-def _line_peers(line: str, state: State) -> list[str]:
+def _line_peers(line: str) -> list[str]:
+    """Return the addresses of a line, or its ipset as a State names it."""
     looked_up = _SET.search(line)
-    if looked_up:
-        return [element[len("element ") :] for element in state.get("ipset " + looked_up[1], ())]
-    return _ADDRESS.findall(line)
+    return ["ipset " + looked_up[1]] if looked_up else _ADDRESS.findall(line)
+
+
+def _addresses(state: State, peers: Iterable[str]) -> set[str]:
+    listed = [state.get(name, ()) if name.startswith("ipset ") else ("element " + name,) for name in peers]
+    return {line[len("element ") :] for lines in listed for line in lines}
 
 
 def _with_any(addresses: set[str]) -> frozenset[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
@@ -35,19 +36,20 @@ def ipset_xml(ipset: IPSet) -> str:
     )
 
 
-def policy_xml(policy: FirewalldPolicy) -> str:
-    """Return the file of a policy; a comment names the flow of a rule that looks up no ipset."""
+def policy_xml(policy: FirewalldPolicy, ipset_flows: Mapping[str, str]) -> str:
+    """Return the file of a policy; a comment names the flow of a rule that looks up no ipset of this flow."""
     head = '<policy priority="{0}" target="{1}">\n  <ingress-zone name="{2}"/>\n  <egress-zone name="{3}"/>\n'
     return "".join(
         [
             _HEAD,
             head.format(PRIORITY, policy.target, policy.ingress_zone, policy.egress_zone),
-            *(_comment(rule) + rule.xml() for rule in policy.rules),
+            *(_comment(rule, ipset_flows) + rule.xml() for rule in policy.rules),
             "</policy>\n",
         ]
     )
 
 
-def _comment(rule: RichRule) -> str:
-    has_ipset = "ipset" in (*rule.source[:1], *rule.destination[:1])
-    return "" if has_ipset or not rule.flow else f"  <!-- {rule.flow}: {rule_line(rule)} -->\n"
+def _comment(rule: RichRule, ipset_flows: Mapping[str, str]) -> str:
+    looked_up = [side[1] for side in (rule.source, rule.destination) if side[:1] == ("ipset",)]
+    is_known = any(ipset_flows.get(ipset) == rule.flow for ipset in looked_up)
+    return "" if is_known or not rule.flow else f"  <!-- {rule.flow}: {rule_line(rule)} -->\n"

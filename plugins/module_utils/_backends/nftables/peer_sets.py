@@ -21,7 +21,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Net
 FAMILIES = ((4, "ip", "ipv4_addr"), (6, "ip6", "ipv6_addr"))
 # Of a set or chain. The kernel accepts 255, but long names make a listing hard to read.
 LONGEST_NAME = 100
-_ANY = "any"
+ANY = "any"
 
 
 class PeerSets(NamedTuple):
@@ -34,11 +34,11 @@ class PeerSets(NamedTuple):
         """Return the rules of nft that accept the peers of a flow."""
         end = f'counter name "{rule.name}" accept'
         names = self.names[rule_label]
-        if all(names.get(version) == _ANY for version, _word, _kind in FAMILIES):
+        if all(names.get(version) == ANY for version, _word, _kind in FAMILIES):
             return [end]
         side = "saddr" if rule.direction == "in" else "daddr"
         return [
-            f"meta nfproto ipv{version} {end}" if names[version] == _ANY else f"{word} {side} @{names[version]} {end}"
+            f"meta nfproto ipv{version} {end}" if names[version] == ANY else f"{word} {side} @{names[version]} {end}"
             for version, word, _kind in FAMILIES
             if version in names
         ]
@@ -47,11 +47,11 @@ class PeerSets(NamedTuple):
 def peer_sets(rules: Sequence[Rule], parted: set[str]) -> PeerSets:
     """Return the sets of these rules; `parted` is from `split_flows`."""
     found = PeerSets({}, {label(rule, parted): {} for rule in rules})
-    for (version, elements), labels in _users(rules, parted).items():
-        name = _ANY if elements == (_ANY,) else _set_name(labels, version)
+    for (version, elements), labels in same_peers(rules, parted).items():
+        name = ANY if elements == (ANY,) else _set_name(labels, version)
         for rule_label in labels:
             found.names[rule_label][version] = name
-        if name != _ANY:
+        if name != ANY:
             found.sets[name] = (definition(version), elements)
     return found
 
@@ -62,27 +62,27 @@ def definition(version: int) -> str:
     return f"type {kinds[version]}; flags interval;"
 
 
-def _users(rules: Sequence[Rule], parted: set[str]) -> dict[tuple[int, tuple[str, ...]], list[str]]:
+def same_peers(rules: Sequence[Rule], parted: set[str]) -> dict[tuple[int, tuple[str, ...]], list[str]]:
     """Return the labels of the rules that have the same peers of an IP version, by the version and these peers."""
     # The rules of a policy share their lists of peers: each list is read once, not for each rule.
     lists = {id(rule.peers): rule.peers for rule in rules}
     sharing: dict[int, list[str]] = {key: [] for key in lists}
     for rule in rules:
         sharing[id(rule.peers)].append(label(rule, parted))
-    users: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+    found: dict[tuple[int, tuple[str, ...]], list[str]] = {}
     for key, peers in lists.items():
         for version, _word, _kind in FAMILIES:
             elements = _elements(peers, version)
             if elements:
-                users.setdefault((version, elements), []).extend(sharing[key])
-    return users
+                found.setdefault((version, elements), []).extend(sharing[key])
+    return found
 
 
 def _elements(peers: Sequence[Network], version: int) -> tuple[str, ...]:
     """Return the peers of an IP version as nft writes them, or `any` alone."""
     members = [network for network in peers if network.version == version]
     if any(network.prefixlen == 0 for network in members):
-        return (_ANY,)
+        return (ANY,)
     return tuple(map(network_text, members))
 
 

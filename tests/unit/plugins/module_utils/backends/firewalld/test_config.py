@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
+    LONG,
     Abilities,
+    Config,
     Inside,
     RichRule,
     abilities_of,
@@ -18,6 +21,17 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.conf
     kind_of,
     parse_rich_rule,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import (
+    flow_names as persistence_flow_names,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.persistence import items_of
+from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.state import (
+    flow_names,
+    flow_views,
+    policy_lines,
+    wanted_state,
+)
+from ansible_collections.hpc.ports.plugins.module_utils._linux.files import items_state
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SSH, policy
@@ -196,3 +210,84 @@ def test_what_two_flows_have_in_common_is_one_rule() -> None:
         ("out_a", "10.0.0.1"),
         ("out_b", "10.0.0.2"),
     ]
+
+
+# ---- flows with the same long list of peers
+
+MANY = tuple(f"10.0.{number}.0/25" for number in range(LONG))
+FEW = MANY[:-1]
+
+
+def looked_up(config: Config) -> dict[str, set[str]]:
+    """Return the ipsets of IPv4 that the rules of each flow look up, without the letter of the copy."""
+    found: dict[str, set[str]] = {}
+    for rule in (rule for part in config.policies.values() for rule in part.rules if rule.family == "ipv4"):
+        for side in (rule.source, rule.destination):
+            if rule.flow and side[:1] == ("ipset",):
+                found.setdefault(rule.flow, set()).add(side[1][len("hpc_ports_") : -1])
+    return found
+
+
+def filled(config: Config) -> list[str]:
+    """Return the ipsets with entries, of those of flows."""
+    return sorted(name[len("hpc_ports_") :] for name, ipset in config.ipsets.items() if ipset.flow and ipset.entries)
+
+
+def test_flows_with_the_same_long_list_share_ipsets_and_keep_empty_ones() -> None:
+    rules = [("in", "b", ["80/tcp"], MANY), ("in", "a", ["81/tcp"], MANY), ("out", "a", ["80/tcp"], MANY)]
+    config = config_of(parse_policy(policy(*rules, egress="restricted")), NEW)
+    assert looked_up(config) == {"in_a": {"in_a_4"}, "in_b": {"in_a_4"}, "out_a": {"in_a_4"}}
+    assert filled(config) == ["in_a_4a", "in_a_4b"]
+    assert {ipset_name(name, 4, copy) for name in ("in_a", "in_b", "out_a") for copy in "ab"} <= set(config.ipsets)
+    names = flow_names(config)
+    assert {names[line] for line in policy_lines(config.policies["hpc_ports_in"]) if "@hpc_ports_in_a_4a" in line} == {
+        "in_a",
+        "in_b",
+    }
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [("in", "a", ["80/tcp"], FEW), ("in", "b", ["81/tcp"], FEW)],
+        [("in", "a", ["80/tcp"], MANY), ("in", "b", ["81/tcp"], (*FEW, "10.9.0.0/16"))],
+        # One of the flows would have no rule for this port.
+        [("in", "a", ["80/tcp", "82/tcp"], MANY), ("in", "b", ["82/tcp", "84/tcp"], MANY)],
+    ],
+    ids=["short", "other", "with the same port"],
+)
+def test_other_flows_have_their_own(rules: list[Any]) -> None:
+    config = config_of(parse_policy(policy(*rules)), NEW)
+    assert looked_up(config) == {"in_a": {"in_a_4"}, "in_b": {"in_b_4"}}
+    assert filled(config) == ["in_a_4a", "in_a_4b", "in_b_4a", "in_b_4b"]
+
+
+def test_flows_that_part_and_meet_have_the_same_ipsets() -> None:
+    """So there is no reload."""
+    configs = [
+        config_of(parse_policy(policy(("in", "a", ["80/tcp"], MANY), ("in", "b", ["81/tcp"], peers))), NEW)
+        for peers in (MANY, MANY[1:], FEW, ("::/0",))
+    ]
+    assert all(set(config.ipsets) == set(configs[0].ipsets) for config in configs)
+
+
+def test_flows_that_share_ipsets_share_one_list_of_addresses() -> None:
+    config = config_of(parse_policy(policy(("in", "a", ["80/tcp"], MANY), ("in", "b", ["81/tcp"], MANY))), NEW)
+    found = flow_views(wanted_state(config), flow_names(config))
+    assert found["in_a"].addresses is found["in_b"].addresses == frozenset(MANY)
+    assert [sorted(found[name].ports) for name in ("in_a", "in_b")] == [["80/tcp"], ["81/tcp"]]
+
+
+def test_the_oldest_shares_the_ipsets_of_ingress_alone() -> None:
+    rules = [("out", "a", ["80/tcp"], MANY), ("in", "b", ["81/tcp"], MANY), ("in", "c", ["82/tcp"], MANY)]
+    config = config_of(parse_policy(policy(*rules, egress="restricted")), OLD)
+    assert looked_up(config) == {"in_b": {"in_b_4"}, "in_c": {"in_b_4"}}
+
+
+def test_the_file_of_a_policy_names_the_flow_of_a_rule_with_the_ipsets_of_another() -> None:
+    rules = [("in", "a", ["80/tcp"], MANY), ("in", "b", ["81/tcp"], MANY)]
+    items = items_of(config_of(parse_policy(policy(*rules)), NEW))
+    names = persistence_flow_names(items_state(items))
+    assert names["ip saddr @hpc_ports_in_a_4a tcp dport 81 accept"] == "in_b"
+    assert names["hpc_ports_in_a_4a"] == "in_a"
+    assert "ip saddr @hpc_ports_in_a_4a tcp dport 80 accept" not in names

@@ -43,14 +43,25 @@ def lookup(flow: str, copy: str, port: str) -> str:
     return f'rule family="ipv4" source ipset="{ipset(flow, copy)}" port port="{port}" protocol="tcp" accept'
 
 
-def runtime(wanted: Flows, own: Iterable[str] = ()) -> Runtime:
+def runtime(wanted: Flows, own: Iterable[str] = (), shares: bool = False) -> Runtime:
+    """Flows with the same peers and no port in common may share the ipsets of the first one."""
+    (first, (first_ports, first_peers)), *others = wanted.items()
+    owners = {
+        flow: first if shares and peers == first_peers and not ports & first_ports else flow
+        for flow, (ports, peers) in others
+    }
     rules = [
-        lookup(flow, copy, port) for flow, (ports, peers) in wanted.items() for copy in "ab" for port in sorted(ports)
+        lookup(owners.get(flow, flow), copy, port)
+        for flow, (ports, peers) in wanted.items()
+        for copy in "ab"
+        for port in sorted(ports)
     ]
-    return Runtime(
-        {"hpc_ports_in": [*rules, *own]},
-        {ipset(flow, copy): sorted(peers) for flow, (ports, peers) in wanted.items() for copy in "ab"},
-    )
+    entries = {
+        ipset(flow, copy): sorted(peers) if owners.get(flow, flow) == flow else []
+        for flow, (ports, peers) in wanted.items()
+        for copy in "ab"
+    }
+    return Runtime({"hpc_ports_in": [*rules, *own]}, entries)
 
 
 def passes(rules: Iterable[str], entries: dict[str, tuple[str, ...]]) -> Passes:
@@ -104,11 +115,11 @@ def held(old: Runtime, new: Runtime, seen: Iterable[Passes]) -> bool:
 
 
 @settings(max_examples=400, deadline=None)
-@given(before=flows, after=flows, own=st.booleans())
+@given(before=flows, after=flows, own=st.booleans(), shares=st.tuples(st.booleans(), st.booleans()))
 def test_nothing_that_both_allow_is_lost_and_nothing_that_neither_allows_passes(
-    before: Flows, after: Flows, own: bool
+    before: Flows, after: Flows, own: bool, shares: tuple[bool, bool]
 ) -> None:
-    old, new = runtime(before, [OWN_RULE] if own else []), runtime(after)
+    old, new = runtime(before, [OWN_RULE] if own else [], shares[0]), runtime(after, shares=shares[1])
     model = Model(old)
     for phase in forward(old, new):
         for command in phase:
@@ -117,9 +128,11 @@ def test_nothing_that_both_allow_is_lost_and_nothing_that_neither_allows_passes(
 
 
 @settings(max_examples=400, deadline=None)
-@given(before=flows, after=flows, stop=st.integers(0, 12))
-def test_the_way_back_from_any_point_holds_to_the_same(before: Flows, after: Flows, stop: int) -> None:
-    old, new = runtime(before), runtime(after)
+@given(before=flows, after=flows, stop=st.integers(0, 12), shares=st.tuples(st.booleans(), st.booleans()))
+def test_the_way_back_from_any_point_holds_to_the_same(
+    before: Flows, after: Flows, stop: int, shares: tuple[bool, bool]
+) -> None:
+    old, new = runtime(before, shares=shares[0]), runtime(after, shares=shares[1])
     model, done = Model(old), 0
     reached = 0
     for number, phase in enumerate(forward(old, new)):
