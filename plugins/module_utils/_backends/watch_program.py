@@ -41,6 +41,8 @@ _JUDGING = (b"prerouting", b"arriving", b"input")
 NFTABLES = tuple((_OURS, chain) for chain in _JUDGING)
 PUBLISHED = tuple((_PUBLISHED, chain) for chain in _JUDGING)
 FIREWALLD = ((_FIREWALLDS, b"filter_INPUT"), (_FIREWALLDS, b"filter_IN_policy_hpc_ports_in"))
+# In the folder of an unconfirmed change: firewalld was restarted, and has forgotten the change.
+RESTARTED = "restarted"
 _REPLACEMENT = 'add table inet {0}; delete table inet {0}; include "{1}"'
 # Held for as long as this program runs.
 RUNS = "watch"
@@ -302,8 +304,11 @@ def _start_firewalld(host: WatchedHost, loss: Loss) -> None:
     if not are_loaded(FIREWALLD):
         raise OSError(errno.EIO, "firewalld did not load it, and this host has no rules of ours", host.policy)
     _say("firewalld has loaded its rules again.")
-    if host.armed:
-        _undo(host.armed)
+    armed = host.armed
+    if armed:
+        with open(os.path.join(armed, RESTARTED), "w", encoding="ascii"):
+            pass
+        _undo(armed)
 
 
 def _close(host: WatchedHost) -> None:

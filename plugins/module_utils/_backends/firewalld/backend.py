@@ -45,6 +45,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.step
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.records import SINCE
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import ruleset_beside_firewalld
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.views import flow_views as table_views
+from ansible_collections.hpc.ports.plugins.module_utils._backends.watch_program import RESTARTED
 from ansible_collections.hpc.ports.plugins.module_utils._linux import systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run
 from ansible_collections.hpc.ports.plugins.module_utils._linux.files import FileContents, items_state, naming
@@ -75,7 +76,10 @@ _UNDO_RELOAD = """\
 {no_daemon}
 {reload} && [ "$({state})" = 's "RUNNING"' ] || systemctl restart firewalld.service
 """
+# The watch leaves this file where it has restarted firewalld, which thereby forgot the calls. To repeat old entries is
+# not only needless: right after its start, firewalld 0.9.3 now and then empties a set and does not fill it again.
 _UNDO_CALLS = """\
+[ ! -e {restarted} ] || exit 0
 set -e
 {no_daemon}
 case "$(cat phase)" in
@@ -133,7 +137,7 @@ class ByCalls(NamedTuple):
             "{})\n{}\n;;\n".format(number, "\n".join(map(shlex.join, commands)))
             for number, commands in enumerate(backward(self.old, self.new))
         ]
-        text = _UNDO_CALLS.format(no_daemon=_NO_DAEMON, phases="".join(phases))
+        text = _UNDO_CALLS.format(restarted=RESTARTED, no_daemon=_NO_DAEMON, phases="".join(phases))
         return Undo("/bin/sh ./restore", {"restore": text, _PHASE: "0"})
 
     def make(self, folder: str) -> None:
