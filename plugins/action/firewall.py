@@ -29,6 +29,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
     with_name,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.diffs import shown_once
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import compared
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import (
     known_addresses,
     unknown_warnings,
@@ -61,6 +62,7 @@ class ActionModule(ActionBase):
 
     def _result(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
+        needs, declared = arguments.pop("port_needs", None) or {}, arguments.pop("declared_range", None) or ""
         if arguments.get("state", "present") == "absent":
             return self._module("firewall", arguments, task_vars)
         host = (task_vars or {})["inventory_hostname"]
@@ -71,7 +73,7 @@ class ActionModule(ActionBase):
         if own_addresses:
             known = store.part("known-addresses", host, known_addresses)
             result["warnings"] = result.get("warnings", []) + unknown_warnings(host, own_addresses, known)
-        return result
+        return {**result, **_ephemeral(host, result, needs, declared)}
 
     def _applied(self, host: str, wanted: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         key = wanted_key(wanted)
@@ -144,6 +146,13 @@ class ActionModule(ActionBase):
 def _host_at(store: Store, address: str) -> str:
     # The plan is read only here, because reading takes time and is seldom needed.
     return store.plan().addresses.host_at(address)
+
+
+def _ephemeral(host: str, result: dict[str, Any], needs: Any, declared: str) -> dict[str, Any]:
+    try:
+        return compared(host, result, needs, declared)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise AnsibleActionFail(f"Invalid port_needs or declared_range: {exc}") from None
 
 
 def _policy(store: Store, host: str) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class ActionModule(ActionBase):
                 "commands": {"type": "dict", "default": {}},
                 "pins": {"type": "dict", "default": {}},
                 "pattern": {"type": "str", "default": "^NAME="},
-                **{name: {"type": "str", "default": ""} for name in ("problems", "notes", "port_needs")},
+                **{name: {"type": "list", "elements": "str", "default": []} for name in ("once", "problems", "notes")},
+                "port_needs": {"type": "str", "default": ""},
             }
         )
         try:
@@ -76,16 +77,19 @@ class ActionModule(ActionBase):
         """Return the result with the values of the variables, which are templated as if it was registered already."""
         variables = {**task_vars, str(self._task.register): wrap_var(result)}
         templar = self._templar.copy_with_new_env(available_variables=variables)
+        for name in options["once"]:
+            variables[name] = wrap_var(templar.template(variables[name]))
 
-        def value(option: str) -> Any:
-            return templar.template(variables[options[option]]) if options[option] else []
+        def messages(names: list[str]) -> list[str]:
+            texts = [text.strip() for name in names for text in templar.template(variables[name])]
+            return [shown(text) for text in texts if text]
 
-        problems = [shown(text.strip()) for text in value("problems") if text.strip()]
+        problems = messages(options["problems"])
         if problems:
             return {**result, "failed": True, "msg": " ".join(problems)}
         if options["port_needs"]:
-            result["port_needs"] = _port_needs(value("port_needs"))
-        notes = [shown(text.strip()) for text in value("notes") if text.strip()]
+            result["port_needs"] = _port_needs(templar.template(variables[options["port_needs"]]))
+        notes = messages(options["notes"])
         return {**result, "msg": " ".join(notes), "_ansible_verbose_always": True} if notes else result
 
 

@@ -117,6 +117,18 @@ options:
       - Otherwise these connections continue until they end.
     type: bool
     default: false
+  port_needs:
+    description:
+      - Ports of the host that must not be ephemeral ports, as in C(firewall_port_needs) of the role
+        P(hpc.ports.firewall#role).
+      - The action plugin compares them with what the host reports. A conflict is a warning; if it is to be fixed, see
+        RV(ports_to_fix).
+    type: dict
+    version_added: 0.3.0
+  declared_range:
+    description: The range of ephemeral ports that the inventory declares. With O(port_needs), another one is a warning.
+    type: str
+    version_added: 0.3.0
   transport:
     description: Connection plugin of the task. Set by the action plugin.
     type: str
@@ -245,6 +257,11 @@ ephemeral_ports:
   returned: when the kernel reports it
   type: str
   sample: 32768-60999
+ports_to_fix:
+  description: Whether O(port_needs) has a conflict that M(hpc.ports.ephemeral_ports) is to fix.
+  returned: if there is one
+  type: bool
+  sample: true
 reserved_ports:
   description: Ports that the kernel does not use as ephemeral ports, as it writes them. Empty if there are none.
   returned: when the kernel reports it
@@ -314,6 +331,8 @@ ARGUMENTS = {
     "confirm_within": {"type": "int", "default": 30},
     "lockout_guard": {"type": "bool", "default": True},
     "cut_established": {"type": "bool", "default": False},
+    "port_needs": {"type": "dict"},
+    "declared_range": {"type": "str"},
     "transport": {"type": "str", "default": ""},
     "token": {"type": "str", "no_log": False},
     "key": {"type": "str", "no_log": False},

@@ -36,14 +36,21 @@ options:
     description: The C(regexp) with which M(ansible.builtin.lineinfile) writes a pin, with C(NAME) for its option.
     type: str
     default: ^NAME=
+  once:
+    description: Names of variables that other variables use often. Each is computed once, in this order, before them.
+    type: list
+    elements: str
+    default: []
   problems:
-    description: The name of a variable, a list of messages. Empty ones are none. If there is any, the task fails.
-    type: str
-    default: ""
+    description: Names of variables, each a list of messages. Empty ones are none. If there is any, the task fails.
+    type: list
+    elements: str
+    default: []
   notes:
-    description: The name of a variable, a list of messages to show. Empty ones are none.
-    type: str
-    default: ""
+    description: Names of variables, each a list of messages to show. Empty ones are none.
+    type: list
+    elements: str
+    default: []
   port_needs:
     description: The name of a variable with the ports that services of the host need. It has the keys C(reserved),
       C(within) and C(fix), as a value in C(firewall_port_needs) of the role P(hpc.ports.firewall#role).
@@ -59,7 +66,7 @@ EXAMPLES = r"""
   hpc.ports.preflight:
     files:
       config: /etc/slurm/slurm.conf
-    problems: slurm_problems
+    problems: [slurm_problems]
   become: true
   register: slurm_preflight
 """

@@ -11,12 +11,15 @@ from pathlib import Path
 from ansible_collections.hpc.ports.tests.support.cpu import cost_of, ratio
 from ansible_collections.hpc.ports.tests.support.hosts import (
     FIREWALL,
+    FIREWALL_ONLY,
     LAB,
     ROOT,
     Play,
     executed_anywhere,
     forget_executions,
     managed_hosts,
+    on,
+    play,
 )
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
@@ -71,3 +74,34 @@ def _without_executions() -> float:
     seconds = seconds_of(FIREWALL)
     assert executed_anywhere() == {}
     return seconds
+
+
+NODE = "alpha-compute1"
+PIN = "SrunPortRange=60001-63000"
+
+
+def remote_executions(*options: str) -> tuple[int, Play]:
+    """Return how often a run of site.yml without verify executes something on a plain compute node, and the run."""
+    run = play("site", "--limit", NODE, *FIREWALL_ONLY, "-vvv", *options)
+    assert run.code == 0, run.output
+    return run.output.count("SSH: EXEC"), run
+
+
+def test_a_compute_node_with_nothing_to_change_executes_two_shell_commands() -> None:
+    """One for Slurm, one for the firewall; a line of slurm.conf that was changed by hand is written again."""
+    remote_executions()  # leaves the record of the quick check
+    try:
+        for text in ("", f"ClusterName=alpha\\n{PIN}\\n"):
+            on(NODE, f"mkdir -p /etc/slurm; [ -z '{text}' ] || printf '{text}' > /etc/slurm/slurm.conf")
+            forget_executions()
+            count, run = remote_executions()
+            assert (count, run.changed) == (2, {NODE: 0}), run.output
+            assert executed_anywhere() == {}
+        for line in ("SrunPortRange=1-200", "# none"):
+            on(NODE, f"sed -i '2s/.*/{line}/' /etc/slurm/slurm.conf")
+            assert f"+{PIN}" in remote_executions("--check", "--diff")[1].output
+            assert remote_executions()[1].changed == {NODE: 1}
+            assert on(NODE, "tail -n 1 /etc/slurm/slurm.conf").strip() == PIN
+            on(NODE, f"printf 'ClusterName=alpha\\n{PIN}\\n' > /etc/slurm/slurm.conf")
+    finally:
+        on(NODE, "rm -rf /etc/slurm")
