@@ -19,6 +19,7 @@ from ansible_collections.hpc.ports.tests.support.machine import (
     SYSTEMCTL,
     UNIT,
     Machine,
+    systemctl_that_shows,
     without_invocation,
 )
 from ansible_collections.hpc.ports.tests.support.messages import KEPT
@@ -295,7 +296,7 @@ def test_nft_lists_again_only_what_has_changed(machine: Machine) -> None:
 def test_a_host_that_booted_without_its_rules_is_named_until_they_are_loaded(machine: Machine) -> None:
     """Also where the watch has loaded them since; a run that loads others ends it."""
     machine.apply()
-    machine.program("systemctl", f'[ "$1 $3" != "is-failed hpc-ports.service" ] || exit 0\n{SYSTEMCTL}')
+    machine.program("systemctl", systemctl_that_shows("hpc-ports.service", "failed") + SYSTEMCTL)
     told = machine.apply()
     assert not told["changed"] and "hpc-ports.service has failed: this host could not load its ruleset at boot" in str(
         told["warnings"]
@@ -618,7 +619,7 @@ def test_a_file_that_cannot_be_put_in_its_place(any_machine: Machine) -> None:
 
 
 def test_firewalld_that_runs_and_does_not_answer(any_machine: Machine) -> None:
-    any_machine.program("systemctl", "exit 0")
+    any_machine.program("systemctl", systemctl_that_shows("firewalld.service", "active"))
     assert check_refusal(any_machine, OTHER)["msg"] == (
         "firewalld is running, but does not answer on D-Bus: Failed to connect to bus: No such file or directory. "
         "Nothing was changed. See: systemctl status firewalld dbus"
@@ -626,12 +627,12 @@ def test_firewalld_that_runs_and_does_not_answer(any_machine: Machine) -> None:
 
 
 def test_nftables_asked_for_beside_firewalld(any_machine: Machine) -> None:
-    any_machine.program("systemctl", "exit 0")
+    any_machine.program("systemctl", systemctl_that_shows("firewalld.service", "active"))
     assert check_refusal(any_machine, OTHER, backend="nftables")["msg"].startswith("firewall_backend is 'nftables'")
 
 
 def test_firewalld_asked_for_where_it_does_not_run(any_machine: Machine) -> None:
-    any_machine.program("systemctl", "case $1 in show) echo inactive ;; *) exit 3 ;; esac")
+    any_machine.program("systemctl", SYSTEMCTL)
     assert check_refusal(any_machine, OTHER, backend="firewalld")["msg"].startswith("firewall_backend is 'firewalld'")
 
 

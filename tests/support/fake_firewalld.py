@@ -102,7 +102,7 @@ class FakeFirewalld:
             self.paths,
             PublishedTable(
                 lambda: self.published,
-                lambda ruleset: self.wanted_published,
+                lambda ruleset, running: self.wanted_published,
                 lambda ruleset, paths: wanted_items(script_of(ruleset), True, "/nft", paths=paths.published),
             ),
         )

@@ -13,7 +13,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import Pe
 from ansible_collections.hpc.ports.plugins.module_utils._apply.tools import Tools
 from ansible_collections.hpc.ports.plugins.module_utils._backends.change import Change
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import ruleset
-from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
+from ansible_collections.hpc.ports.plugins.module_utils._linux import nft, systemd
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import fill_warning
 from ansible_collections.hpc.ports.plugins.module_utils._linux.errors import HostError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import flush_warnings
@@ -86,6 +86,7 @@ def ensure_present(
         return FirewallResult(change, warnings=warnings)
     with tools.transaction.exclusive_change() as waited_for:
         tools.backend(name).recover()
+        _look_again(waited_for)
         # Another run may have changed the host meanwhile.
         change = _present_change(name, policy, options, tools)
         terms = _terms(policy, options, client)
@@ -105,6 +106,7 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
     with tools.transaction.exclusive_change() as waited_for:
         # Otherwise the next boot would restore files that a crash left to be restored.
         tools.backend("firewalld").recover()
+        _look_again(waited_for)
         change = _absent_change(tools)
         make_absent(change)
     return FirewallResult(change, warnings=_waiting_notice(waited_for))
@@ -177,6 +179,11 @@ def _terms(policy: Policy, options: Options, client: _Client) -> Terms:
     return Terms(
         options.token, options.confirm_within, client.to_be_confirmed(), client.missing(policy), options.cut_established
     )
+
+
+def _look_again(waited_for: Pending | None) -> None:
+    if waited_for is not None:
+        systemd.ask_again()
 
 
 def _waiting_notice(waited_for: Pending | None) -> tuple[str, ...]:

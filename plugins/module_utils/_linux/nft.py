@@ -38,7 +38,12 @@ def is_installed() -> bool:
 
 def version(program: Run) -> tuple[int, ...]:
     """Return the version of nft as three numbers; (0,) if it is not known."""
-    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", program(["nft", "--version"]))
+    return version_in(program(["nft", "--version"]))
+
+
+def version_in(text: str) -> tuple[int, ...]:
+    """Return the version in what `nft --version` prints, as `version` does."""
+    match = re.search(r"v([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", text)
     return tuple(int(part or 0) for part in match.groups()) if match else (0,)
 
 

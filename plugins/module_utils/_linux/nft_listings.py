@@ -23,14 +23,20 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLD
 _LIBRARIES = "/usr/lib*/libnftables.so.1", "/usr/lib/*/libnftables.so.1"
 # The files from which nft and its library read names.
 _NAMES = "/etc/protocols", "/etc/services"
+# What a first run has listed before it made the folder: the contents of files by path.
+_UNWRITTEN: dict[str, list[str]] = {}
 
 
 class Listing(NamedTuple):
-    """A listing: its command, its tables, and whether it leaves out the elements of named sets."""
+    """A listing: its command, its tables, and whether it leaves out the elements of named sets.
+
+    `about` is what it depends on beside these tables and nft.
+    """
 
     command: str
-    tables: tuple[Table, ...]
+    tables: tuple[Table, ...] = ()
     is_terse: bool = False
+    about: str = ""
 
 
 def tools() -> list[str]:
@@ -87,7 +93,7 @@ class ListingCache(NamedTuple):
     def _state(self, listing: Listing) -> str:
         """Return a digest of all that the listing depends on; empty if the kernel refuses. Raises NoTableError."""
         try:
-            return digest([self.fingerprint(listing.tables, listing.is_terse), *self.tools()])
+            return digest([self.fingerprint(listing.tables, listing.is_terse), listing.about, *self.tools()])
         except NoTableError:
             raise
         except NetlinkError:
@@ -101,8 +107,13 @@ class ListingCache(NamedTuple):
         return None
 
     def _write(self, listing: Listing, content: list[str]) -> None:
-        """Keep the listing if the folder exists: a host that we never changed gets no folder."""
-        path = self._path(listing)
+        """Keep the listing once the folder exists: a host that we never changed gets no folder."""
+        _UNWRITTEN[self._path(listing)] = content
+        if os.path.isdir(self.folder):
+            while _UNWRITTEN:
+                self._write_file(*_UNWRITTEN.popitem())
+
+    def _write_file(self, path: str, content: list[str]) -> None:
         new = f"{path}.{os.getpid()}"
         with suppress(OSError):
             with open(new, "w", encoding="utf-8", opener=_private) as file:

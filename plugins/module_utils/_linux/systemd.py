@@ -7,8 +7,30 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cache
+from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, run
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PUBLISHED_SERVICE, SERVICE
+
+# The units that a run asks about: one program tells of all.
+_ASKED = ("firewalld.service", SERVICE, PUBLISHED_SERVICE)
+# In the order in which systemd looks for a unit, see systemd.unit(5).
+_FOLDERS = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
+    "/etc/systemd/system",
+    "/etc/systemd/system.attached",
+    "/run/systemd/system",
+    "/run/systemd/system.attached",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator.late",
+)
 
 
 def has_systemd() -> bool:
@@ -18,17 +40,23 @@ def has_systemd() -> bool:
 
 def is_active(unit: str) -> bool:
     """Return whether the unit is active."""
-    return has_systemd() and _query("is-active", unit)
+    return _seen(unit).active in ("active", "reloading", "refreshing")
 
 
 def is_enabled(unit: str) -> bool:
-    """Return whether systemd starts the unit at boot."""
-    return has_systemd() and _query("is-enabled", unit)
+    """Return whether systemd starts the unit at boot.
 
-
-def _query(verb: str, unit: str) -> bool:
+    systemctl is asked only where the files and systemd do not both tell that there is no such unit, or that it is
+    masked: systemd may not have read these files since they changed.
+    """
+    script = "/etc/init.d/" + unit[: -len(".service")]
+    paths = (*(f"{folder}/{unit}" for folder in _FOLDERS), script)
+    path = next(filter(os.path.lexists, paths), "")
+    sure = {"": "not-found", os.devnull: "masked"}.get(path and os.path.realpath(path))
+    if not has_systemd() or sure == _seen(unit).load:
+        return False
     try:
-        run(["systemctl", verb, "--quiet", unit])
+        run(["systemctl", "is-enabled", "--quiet", unit])
     except CommandError:
         return False
     return True
@@ -36,26 +64,59 @@ def _query(verb: str, unit: str) -> bool:
 
 def has_failed(unit: str) -> bool:
     """Return whether the unit has failed."""
-    return has_systemd() and _query("is-failed", unit)
+    return _seen(unit).active == "failed"
 
 
 def state(unit: str) -> str:
     """Return the state of a unit, such as `failed`. Raises CommandError."""
-    return run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip()
+    return _seen(unit).active or run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip()
+
+
+class _Unit(NamedTuple):
+    """What systemd says of a unit, such as `not-found` and `inactive`; empty if it does not answer."""
+
+    load: str = ""
+    active: str = ""
+
+
+def _seen(unit: str) -> _Unit:
+    if not has_systemd():
+        return _Unit()
+    return _units(_ASKED).get(unit) or _units((unit,)).get(unit, _Unit())
+
+
+@cache
+def _units(names: tuple[str, ...]) -> dict[str, _Unit]:
+    """Return what systemd says of each unit, from one program; nothing if it does not answer."""
+    try:
+        text = run(["systemctl", "show", "--property=LoadState,ActiveState", *names])
+    except CommandError:
+        return {}
+    # In the order of the names, as an alias has the Id of another unit.
+    blocks = (dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n"))
+    return {name: _Unit(block.get("LoadState", ""), block.get("ActiveState", "")) for name, block in zip(names, blocks)}
+
+
+def ask_again() -> None:
+    """Forget what systemd has said: the units may have changed since then."""
+    _units.cache_clear()
 
 
 def reload_units() -> None:
     """Have systemd reload its unit files. Raises CommandError."""
+    ask_again()
     run(["systemctl", "daemon-reload"])
 
 
 def restart(unit: str) -> None:
     """Start or restart a unit, and wait until it has started. Raises CommandError."""
+    ask_again()
     run(["systemctl", "restart", unit])
 
 
 def forget(unit: str) -> None:
     """Stop a unit whose file is gone: otherwise it is listed as active or failed, and not found, until a reboot."""
+    ask_again()
     for verb in ("stop", "reset-failed"):
         # It is an error to reset a unit that has not failed.
         with suppress(CommandError):

@@ -204,7 +204,8 @@ def present_change(policy: Policy, closed: str = "", firewalld: Firewalld = _HER
     items, files_now = persistence.items_of(config, paths), persistence.present_state(paths)
     names = {**persistence.flow_names(files_now, paths), **flow_names(enforced)}
     ruleset = ruleset_beside_firewalld(policy)
-    table = firewalld.published.running(), firewalld.published.wanted(ruleset)
+    now = firewalld.published.running()
+    table = now, firewalld.published.wanted(ruleset, now)
     procedure = _reload_or_calls(running, wanted, config, items, firewalld) if running != wanted else None
     return _change(
         {**running, **named(table[0])},

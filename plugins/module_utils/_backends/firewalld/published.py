@@ -43,7 +43,7 @@ class PublishedTable(NamedTuple):
     """Access to the table, and the files that load it at boot. Tests replace the functions."""
 
     running: Callable[[], State] = _running_state
-    wanted: Callable[[Ruleset], State] = kernel.wanted_state
+    wanted: Callable[[Ruleset, State], State] = kernel.wanted_or_running
     files: Callable[[Ruleset, FirewalldPaths], FileContents] = _files
 
 

@@ -52,7 +52,8 @@ class ByTransactions(NamedTuple):
 def present_change(policy: Policy, closed: str = "") -> Change:
     """Return the change that applies this policy to the host. Raises CommandError, OSError, RuntimeError."""
     ruleset = nftables.ruleset_of(policy)
-    running, wanted = kernel.running_state(), kernel.wanted_state(ruleset)
+    running = kernel.running_state()
+    wanted = kernel.wanted_or_running(ruleset, running)
     kernel.check_definitions(running, wanted)
     contents = persistence.wanted_items(
         nftables.script_of(ruleset), systemd.has_systemd(), after=early_loaders(rule_loaders()), closed=closed

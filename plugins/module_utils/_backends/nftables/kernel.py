@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nft_listing import parse_listing
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.ruleset import Ruleset, script_of
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.running import listing
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, run
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import version
-from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import ListingCache, table_of
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import version, version_in
+from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import Listing, ListingCache, table_of
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import TABLE, digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import State
 
 OLDEST = (0, 9, 8)
@@ -24,14 +25,23 @@ _REDEFINES = (1, 0, 6)
 _POLICY = re.compile(" policy [a-z]+;")
 
 
-def check_version(program: Run = run) -> None:
-    """Raise RuntimeError if nft is too old. The caller has checked that nft is installed."""
-    if version(program) < OLDEST:
+def check_version(program: Run = run, kept: ListingCache = ListingCache()) -> None:
+    """Raise RuntimeError if nft is too old. The caller has checked that nft is installed.
+
+    A program that an earlier run found new enough is not asked again.
+    """
+    kept.text(Listing("nft --version"), lambda: _new_version(program))
+
+
+def _new_version(program: Run) -> str:
+    text = program(["nft", "--version"])
+    if version_in(text) < OLDEST:
         raise RuntimeError(
             "nft is too old: got {!r}, expected {} or later. Update the package nftables.".format(
-                program(["nft", "--version"]).strip(), ".".join(map(str, OLDEST))
+                text.strip(), ".".join(map(str, OLDEST))
             )
         )
+    return text
 
 
 def running_state(program: Run = run, kept: ListingCache = ListingCache(), table: str = TABLE) -> State:
@@ -43,6 +53,30 @@ def running_state(program: Run = run, kept: ListingCache = ListingCache(), table
 def wanted_state(ruleset: Ruleset, program: Run = run) -> State:
     """Return the state of our table after the ruleset is loaded, see `script_state`."""
     return script_state(script_of(ruleset), program, ruleset.table)
+
+
+def wanted_or_running(
+    ruleset: Ruleset, running: State, program: Run = run, kept: ListingCache = ListingCache()
+) -> State:
+    """Return the state of our table after the ruleset is loaded, without a test if an earlier one led to `running`.
+
+    The earlier test had the same script, the same nft and the same kernel. A ruleset that would be loaded is tested.
+    Raises as `script_state` does.
+    """
+    script = script_of(ruleset)
+
+    def test() -> State:
+        return script_state(script, program, ruleset.table)
+
+    earlier = Listing("test " + ruleset.table, about=digest([script, _boot()]))
+    return running if kept.text(earlier, lambda: digest(test())) == digest(running) else test()
+
+
+def _boot() -> str:
+    """Return a text that differs after each boot, as the kernel may be another one."""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read()
+    return ""
 
 
 # A run that changes something asks twice: again once no other run can change the host.

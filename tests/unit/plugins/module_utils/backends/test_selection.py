@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends import selection
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
@@ -16,11 +18,14 @@ from ansible_collections.hpc.ports.tests.support.messages import KEPT
 
 
 @pytest.fixture(autouse=True)
-def _good_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def _good_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(selection.os, "geteuid", lambda: 0)
     monkeypatch.setattr(systemd, "has_systemd", lambda: False)
     monkeypatch.setattr(nft, "is_installed", lambda: True)
     monkeypatch.setattr(kernel, "check_version", lambda: None)
+    systemd.ask_again()
+    yield
+    systemd.ask_again()
 
 
 def refusal(asked: str = "auto") -> tuple[str, list[str]]:
@@ -30,13 +35,16 @@ def refusal(asked: str = "auto") -> tuple[str, list[str]]:
 
 
 def firewalld_is(monkeypatch: pytest.MonkeyPatch, state: str, enabled: bool) -> None:
-    answers = {"is-active": state == "active", "is-enabled": enabled}
-
     def run(arguments: list[str]) -> str:
-        assert arguments[-1] == "firewalld.service"
-        if not answers.get(arguments[1], True):
-            raise CommandError(arguments, 3, "")
-        return state + "\n"
+        if arguments[1] == "show":
+            return "".join(
+                f"LoadState=loaded\nActiveState={state if unit == 'firewalld.service' else 'failed'}\n\n"
+                for unit in arguments[3:]
+            )
+        assert arguments == ["systemctl", "is-enabled", "--quiet", "firewalld.service"]
+        if not enabled:
+            raise CommandError(arguments, 1, "")
+        return ""
 
     monkeypatch.setattr(systemd, "has_systemd", lambda: True)
     monkeypatch.setattr(systemd, "run", run)

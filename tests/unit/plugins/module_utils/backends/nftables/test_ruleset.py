@@ -315,13 +315,13 @@ class Programs:
     "text", ["nftables v0.9.8 (E.D.S.)", "nftables v1.0.6 (Lester Gooch #5)", "nftables v1.1", "nftables v10.0.0 (x)"]
 )
 def test_a_new_enough_nft(text: str) -> None:
-    kernel.check_version(Programs(text))
+    kernel.check_version(Programs(text), UNTOLD)
 
 
 @pytest.mark.parametrize("text", ["nftables v0.9.7 (x)", "nftables v0.9", "what?"])
 def test_an_old_or_unknown_nft(text: str) -> None:
     with pytest.raises(RuntimeError) as caught:
-        kernel.check_version(Programs(text, text + "\n"))
+        kernel.check_version(Programs(text + "\n"), UNTOLD)
     assert str(caught.value) == (f"nft is too old: got {text!r}, expected 0.9.8 or later. Update the package nftables.")
 
 
@@ -405,6 +405,51 @@ def test_a_ruleset_that_does_not_load_is_not_tried_elsewhere(before: tuple[Excep
     programs = Programs(*before, CommandError(["unshare"], 1, "/dev/stdin:7:1-9: Error: syntax error"))
     with pytest.raises(CommandError, match="syntax error"):
         kernel.wanted_state(RULESET, programs)
+
+
+@pytest.fixture(name="kept")
+def _kept(tmp_path: Path) -> ListingCache:
+    return ListingCache(str(tmp_path), lambda tables, is_terse: "", lambda: ["nft 1"])
+
+
+WANTED = parse_listing(LISTING)
+
+
+def test_what_a_test_has_led_to_is_not_tested_again_where_it_runs(kept: ListingCache) -> None:
+    for programs in (Programs(LISTING), Programs()):
+        kernel.script_state.cache_clear()
+        assert kernel.wanted_or_running(RULESET, WANTED, programs, kept) == WANTED
+
+
+def test_what_would_be_loaded_is_tested(kept: ListingCache) -> None:
+    for programs in (Programs(LISTING), Programs(LISTING)):
+        kernel.script_state.cache_clear()
+        assert kernel.wanted_or_running(RULESET, {}, programs, kept) == WANTED
+    with pytest.raises(CommandError, match="syntax error"):
+        kernel.wanted_or_running(RULESET, {}, Programs(CommandError(["unshare"], 1, "syntax error")), kept)
+
+
+@pytest.mark.parametrize("other", [{"program": "nft 2"}, {"boot": "2"}, {"script": "other"}])
+def test_another_nft_boot_or_script_is_tested(
+    monkeypatch: pytest.MonkeyPatch, kept: ListingCache, other: dict[str, str]
+) -> None:
+    kernel.wanted_or_running(RULESET, WANTED, Programs(LISTING), kept)
+    kernel.script_state.cache_clear()
+    kept = kept._replace(tools=lambda: [other.get("program", "nft 1")])
+    if "boot" in other:
+        monkeypatch.setattr(kernel, "_boot", lambda: "2")
+    ruleset = ruleset_of(parse_policy(golden_policy("restricted"))) if "script" in other else RULESET
+    programs = Programs(LISTING)
+    assert kernel.wanted_or_running(ruleset, WANTED, programs, kept) == WANTED
+    assert len(programs.commands) == 1
+
+
+def test_an_nft_that_is_new_enough_is_asked_once(kept: ListingCache) -> None:
+    kernel.check_version(Programs("nftables v1.0.6 (x)"), kept)
+    kernel.check_version(Programs(), kept)
+    programs = Programs("nftables v0.9.7 (x)")
+    with pytest.raises(RuntimeError, match="nft is too old"):
+        kernel.check_version(programs, kept._replace(tools=lambda: ["nft 2"]))
 
 
 # ---- state to flows

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the hpc.ports authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which programs a run of a module starts on a host with nftables."""
+
+from __future__ import annotations
+
+from ansible_collections.hpc.ports.tests.support.runs import Run, Served
+from ansible_collections.hpc.ports.tests.support.samples import SAMPLE
+
+SHOW = "systemctl show"
+TEST = "unshare -n"
+LIST = "nft -s"
+
+
+def programs(run: Run) -> list[str]:
+    """Return the first two words of each program that a run has started."""
+    started = [operation.split()[1:3] for operation in run.operations if operation.startswith("start ")]
+    return [" ".join(words) for words in started]
+
+
+def test_each_question_is_asked_once(machine: Served) -> None:
+    first = machine.runs.firewall(SAMPLE)
+    assert first.result and first.result["changed"]
+    # nft loads the rules in two transactions, of which one changes verdicts.
+    assert programs(first) == [SHOW, "nft --version", TEST, "systemd-run --quiet", "nft -f", "nft -f"]
+    confirmation = machine.runs.confirm(first.result["pending"]["token"])
+    assert confirmation.result and confirmation.result["status"] == "confirmed"
+    assert programs(confirmation) == [LIST, "systemctl stop", "systemctl daemon-reload"]
+    for is_checked in (False, True):
+        unchanged = machine.runs.firewall(SAMPLE, _ansible_check_mode=is_checked)
+        assert unchanged.result and not unchanged.result["changed"]
+        assert programs(unchanged) == [SHOW]
+
+
+def test_a_run_that_mends_a_drift_tests_what_it_loads(machine: Served) -> None:
+    machine.apply()
+    machine.nft("add rule inet hpc_ports input tcp dport 23 accept\n")
+    mended = machine.runs.firewall(SAMPLE)
+    assert mended.result and mended.result["changed"]
+    assert programs(mended).count(TEST) == 2  # what is loaded, and what would undo it
+    assert programs(mended).count(SHOW) == 1
