@@ -189,16 +189,19 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
     # Without its rules, the chain that judges would let all packets to the host pass.
     judged = (f"jump {_ARRIVING}", *(("drop",) if policy.mode == "enforce" else ()))
     to_own = [
-        f"{word} daddr @{_OWN}_v{version}" for version, word, _kind in FAMILIES if _family(policy.addresses, version)
+        f"{word} daddr @{_OWN}_v{version} accept"
+        for version, word, _kind in FAMILIES
+        if _family(policy.addresses, version)
     ]
     return {
         "prerouting": Chain((*known, *_not_to_own(policy.addresses), *judged), _BEFORE_NAT),
         "input": Chain(
-            (*known, _TO_TRANSLATED, "fib daddr type local accept", f"jump {_ARRIVING}"), _hook(policy, "input")
+            (*known, _TO_TRANSLATED, *to_own, "fib daddr type local accept", f"jump {_ARRIVING}"),
+            _hook(policy, "input"),
         ),
-        _TRANSLATED: Chain((*(f"ct original {match} accept" for match in to_own), *judged)),
+        _TRANSLATED: Chain((*(f"ct original {rule}" for rule in to_own), *judged)),
         **_serving(policy),
-        _ARRIVING: Chain((*_always("in", policy), *_judging(policy, "in", cut))),
+        _ARRIVING: Chain(_judging(policy, "in", cut)),
     }
 
 
@@ -228,8 +231,7 @@ def _forwarded(policy: Policy, cut: Sequence[Segment] | None) -> dict[str, Chain
     chains = {_ENTERING: Chain(tuple(entering))}
     if cut is not None:
         leaving = [*_on("oifname", policy.interfaces_of_containers), _OPENS_NOTHING]
-        judging_out = _judging(policy, "out", cut, recorded="forward")
-        chains[_LEAVING] = Chain((*leaving, *_always("out", policy), *judging_out))
+        chains[_LEAVING] = Chain((*leaving, *_judging(policy, "out", cut, recorded="forward")))
     judging = [
         f'{name} "{interface}" jump {chain}'
         for name, chain in (("iifname", _LEAVING), ("oifname", _ENTERING))
@@ -247,9 +249,7 @@ def _on(name: str, interfaces: Iterable[str], verdict: str = "accept") -> list[s
 
 
 def _output(policy: Policy, cut: Sequence[Segment]) -> Chain:
-    return Chain(
-        (*_known("out", policy), *_always("out", policy), *_judging(policy, "out", cut)), _hook(policy, "output")
-    )
+    return Chain((*_known("out", policy), *_judging(policy, "out", cut)), _hook(policy, "output"))
 
 
 def _hook(policy: Policy, hook: str) -> str:
@@ -260,10 +260,11 @@ def _drop(policy: Policy) -> str:
     return "drop" if policy.mode == "enforce" else "accept"
 
 
-def _judging(policy: Policy, direction: str, cut: Sequence[Segment], recorded: str = "") -> list[str]:
-    """Return the rules that look up the port, accept what containers ask the host, and count and drop the rest.
+def _judging(policy: Policy, direction: str, cut: Sequence[Segment], recorded: str = "") -> tuple[str, ...]:
+    """Return the rules that look up the port, accept what needs no flow, and count and drop the rest.
 
-    Observe mode records the rest instead, as `recorded`, which is the direction by default.
+    The ports come first, as most new connections go to one. Observe mode records the rest instead, as `recorded`, which
+    is the direction by default.
     """
     maps = [
         f"{_MAP_KEYS[protocol]} vmap @{direction}_{protocol}"
@@ -272,7 +273,7 @@ def _judging(policy: Policy, direction: str, cut: Sequence[Segment], recorded: s
     ]
     # These rules have no anonymous sets or maps: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
     asked = _on("iifname", policy.interfaces_of_containers, f"jump {_SERVING}") if direction == "in" else []
-    return [*maps, *asked, *_denial(policy, direction, recorded)]
+    return (*maps, *_always(direction, policy), *asked, *_denial(policy, direction, recorded))
 
 
 def _denial(policy: Policy, direction: str, recorded: str = "") -> list[str]:
