@@ -21,12 +21,14 @@ sys.path.insert(0, str(ROOT / ".collections"))
 from ansible_collections.hpc.ports.benchmarks import measuring, rulesets
 from ansible_collections.hpc.ports.benchmarks.measuring import Conditions, Cost, cpu_of_container, print_table, spread
 from ansible_collections.hpc.ports.tests.firewalld.daemons import call
+from ansible_collections.hpc.ports.tests.support import namespaces
 from ansible_collections.hpc.ports.tests.support.machine import Machine
 from ansible_collections.hpc.ports.tests.support.namespaces import Pair
 from ansible_collections.hpc.ports.tests.support.samples import SSH, policy
 
 STEPS = ("alone", "first", "nothing to change", "one address more")
-MODULES = ROOT / "plugins" / "modules"
+# As the hosts of the lab see it.
+MODULES = namespaces.ROOT / "plugins" / "modules"
 # firewall-cmd does not wait until 100,000 addresses are loaded.
 RELOAD = call("reload").replace("--timeout=300", "--timeout=1800")
 
