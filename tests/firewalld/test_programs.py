@@ -33,5 +33,5 @@ def test_each_question_is_asked_once(runs: Runs) -> None:
     assert programs(confirmation) == ["nft -s", "systemctl daemon-reload"]
     unchanged = runs.firewall(SAMPLE, confirm_within=600)
     assert unchanged.result and not unchanged.result["changed"]
-    # busctl asks firewalld for its state, its backend and its panic mode.
-    assert programs(unchanged) == ["systemctl show", *["busctl --json=short"] * 3]
+    # busctl asks firewalld for its state, its backend and its panic mode. The confirmation keeps no listing of nft.
+    assert programs(unchanged) == ["systemctl show", *["busctl --json=short"] * 3, "nft -s"]
