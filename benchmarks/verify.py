@@ -9,7 +9,7 @@ import argparse
 import shutil
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -119,15 +119,17 @@ def answers_of(plan: Plan, run: VerifyRun) -> dict[str, dict[str, Any]]:
     }
 
 
+def _of_same_family(addresses: Iterable[str], address: str) -> str:
+    return next(text for text in addresses if (":" in text) == (":" in address))
+
+
 def _results(plan: Plan, run: VerifyRun, expectations: Sequence[Expectation]) -> Iterator[dict[str, Any]]:
     by_address: dict[str, list[Expectation]] = defaultdict(list)
     for expectation in expectations:
         by_address[expectation.address].append(expectation)
     for address, found in by_address.items():
         first = found[0]
-        source = next(
-            text for text in plan.inventory.hosts[first.source].addresses if (":" in text) == (":" in address)
-        )
+        source = _of_same_family(plan.inventory.hosts[first.source].addresses, address)
         ports = {how: [_port(item) for item in found if item.expected == how] for how in ("open", "filtered")}
         yield {
             "address": address,

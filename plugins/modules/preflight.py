@@ -57,8 +57,7 @@ options:
     type: str
     default: ""
 seealso:
-  - plugin: hpc.ports.firewall
-    plugin_type: role
+  - module: hpc.ports.firewall
 """
 
 EXAMPLES = r"""

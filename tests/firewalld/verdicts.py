@@ -36,6 +36,9 @@ def applied(runs: Runs, wanted: Mapping[str, Any]) -> bool:
     if "pending" in run.result:
         answer = runs.confirm(run.result["pending"]["token"]).result
         assert answer and answer["status"] == "confirmed", answer
+        if answer.get("leaves"):
+            # As the action plugin does, which removes our rules from the other backend so.
+            applied(runs, wanted)
     again = runs.module("firewall", policy=wanted)
     assert again["changed"] is False, again
     return any(text.endswith(" reload") for text in run.operations)

@@ -140,6 +140,9 @@ class Runs:
         if "pending" in result:
             answer = self.confirm(result["pending"]["token"]).result
             assert answer and answer.get("status") == "confirmed" and not answer.get("failed"), answer
+            if answer.get("leaves"):
+                # As the action plugin does, which removes our rules from the other backend so.
+                self.apply(policy)
         return result
 
     def module(self, name: str, **options: Any) -> dict[str, Any]:
