@@ -506,6 +506,21 @@ def test_a_port_that_an_outgoing_connection_uses_is_no_service(net: Net) -> None
     assert started["listening"] == {"::": ["7008/tcp"]}
 
 
+def test_a_port_is_bound_when_the_outgoing_connection_that_uses_it_ends(net: Net) -> None:
+    """The connection ends when the listener holds another port; SO_LINGER leaves no state behind."""
+    program = (
+        "import socket, struct, time\nsock = socket.socket()\nsock.bind(('', 7008))\n"
+        f"sock.connect(('{SOURCE[4]}', 7001))\nprint('ready', flush=True)\n"
+        f"while socket.socket().connect_ex(('{TARGET[4]}', 7002)):\n  time.sleep(0.01)\n"
+        "sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))\nsock.close()\ntime.sleep(600)"
+    )
+    with net.source.running(_SERVICE, "tcp 0.0.0.0 7001"), net.target.running(program):
+        started = net.target.start("7002/tcp", "7008/tcp", addresses=[TARGET[4]])
+        assert net.source.probe(TARGET[4], "7008/tcp")["open"] == ["7008/tcp"]
+    assert started["not_held"] == {}
+    assert "7008/tcp" in started["listening"].get(TARGET[4], []) + started["listening"].get("0.0.0.0", [])
+
+
 @VERSIONS
 def test_datagrams_are_answered_from_the_address_that_was_asked(net: Net, version: int) -> None:
     net.target.start("7001/udp")

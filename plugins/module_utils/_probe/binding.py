@@ -8,17 +8,21 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Callable
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import ANY, Holders, is_held
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import PortsByAddress
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import IP_PKTINFO
 
 _Take = Callable[[PortRange, str], socket.socket]
 _BACKLOG = 1024
+_PATIENCE = 5.0
+"""Seconds in which a connection that uses a port as its own end may close."""
+_PAUSE = 0.1
 
 
 @dataclass
@@ -64,11 +68,16 @@ def bound_socket(port: PortRange, address: str) -> socket.socket:
 
 
 def bind_ports(
-    ports: Sequence[PortRange], addresses: Sequence[str], before: Holders, take: _Take = bound_socket
+    ports: Sequence[PortRange],
+    addresses: Sequence[str],
+    before: Holders,
+    take: _Take = bound_socket,
+    patience: float = _PATIENCE,
 ) -> BoundPorts:
     """Bind each port to the wildcard addresses, or to single addresses if a service holds it on some address.
 
-    `before`: which addresses services held before the call. `take`: the function that binds one port.
+    `before`: which addresses services held before the call. `take`: the function that binds one port. `patience`:
+    seconds to wait for ports that are in use though no service holds them.
     """
     bound = BoundPorts()
     for port in ports:
@@ -82,7 +91,25 @@ def bind_ports(
                 for address, text in reasons.items():
                     if text:
                         bound.not_held.setdefault(address, {})[str(port)] = text
+    _bind_late(bound, before, take, time.monotonic() + patience)
     return bound
+
+
+def _bind_late(bound: BoundPorts, before: Holders, take: _Take, end: float) -> None:
+    """Try the ports again that are in use without a service: outgoing connections use them, and most of these end."""
+    while (waiting := list(_in_use_without_service(bound))) and time.monotonic() < end:
+        time.sleep(_PAUSE)
+        for address, port in waiting:
+            if not _bind_one(bound, before, parse_ports(port), address, take):
+                del bound.not_held[address][port]
+    bound.not_held = {address: reasons for address, reasons in bound.not_held.items() if reasons}
+
+
+def _in_use_without_service(bound: BoundPorts) -> Iterator[tuple[str, str]]:
+    for address, reasons in bound.not_held.items():
+        for port, reason in reasons.items():
+            if reason == os.strerror(errno.EADDRINUSE):
+                yield address, port
 
 
 def _bind_one(bound: BoundPorts, before: Holders, port: PortRange, address: str, take: _Take) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections import Counter
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders
@@ -20,16 +21,22 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process 
 OWN = ["10.0.0.1", "10.0.0.2", "fd00::1"]
 
 
-def bound(before: Holders, errors: dict[tuple[str, str], int], *ports: str) -> BoundPorts:
-    """Return the ports that are bound on a host where binding fails with these errors, by port and address."""
+def bound(before: Holders, errors: dict[tuple[str, str], int], *ports: str, tries: int = 1000) -> BoundPorts:
+    """Return the ports that are bound on a host where binding fails with these errors, by port and address.
+
+    `tries`: so many times it fails, and works from then on.
+    """
+    failed: Counter[tuple[str, str]] = Counter()
 
     def opened(port: PortRange, address: str) -> socket.socket:
         number = errors.get((str(port), address))
-        if number:
+        failed[str(port), address] += 1
+        if number and failed[str(port), address] <= tries:
             raise OSError(number, "refused")
         return socket.socket()
 
-    found = bind_ports([parse_ports(port) for port in ports], OWN, before, opened)
+    patience = 0.2 if tries == 1000 else 60.0  # a port that becomes free ends the waiting
+    found = bind_ports([parse_ports(port) for port in ports], OWN, before, opened, patience)
     assert len(found.sockets) == sum(map(len, found.listening.values()))
     for sock in found.sockets:
         sock.close()
@@ -61,6 +68,24 @@ def test_a_port_in_use_without_a_service_is_not_held() -> None:
     found = bound({}, taken, "80/tcp")
     assert found.listening == {"10.0.0.2": ["80/tcp"], "::": ["80/tcp"]}
     assert (found.in_use, found.not_held) == ({}, {"10.0.0.1": {"80/tcp": "Address already in use"}})
+
+
+def test_a_port_in_use_without_a_service_is_bound_when_it_becomes_free() -> None:
+    taken = {("80/tcp", address): errno.EADDRINUSE for address in ("0.0.0.0", "10.0.0.1", "::", "fd00::1")}
+    found = bound({}, taken, "80/tcp", "81/tcp", tries=3)
+    assert found.listening == {
+        "0.0.0.0": ["81/tcp"],
+        "10.0.0.1": ["80/tcp"],
+        "10.0.0.2": ["80/tcp"],
+        "::": ["81/tcp"],
+        "fd00::1": ["80/tcp"],
+    }
+    assert (found.in_use, found.not_held) == ({}, {})
+
+
+def test_only_ports_in_use_are_tried_again() -> None:
+    taken = {("80/tcp", address): errno.EACCES for address in ("0.0.0.0", "10.0.0.1", "10.0.0.2")}
+    assert set(bound({}, taken, "80/tcp", tries=1).not_held) == {"10.0.0.1", "10.0.0.2"}
 
 
 def test_reasons_for_ports_that_are_not_held() -> None:
