@@ -47,7 +47,7 @@ class ActionModule(ControllerAction):
         sources = _sources(task_vars)
         with earlier_state(options["from"], sources, C.DEFAULT_LOCAL_TMP) as state:
             try:
-                before = site_plan(self._loader, variables_of(state, self._loader))
+                before = site_plan(variables_of(state, self._loader))
             except PortFileError as exc:
                 raise PortFileError(f"In {state.title}: {exc}") from None
             notes = [

@@ -45,7 +45,7 @@ class ActionModule(ControllerAction):
 
     def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str], report_only: bool) -> Plan:
         try:
-            return site_plan(self._loader, task_vars, report_only)
+            return site_plan(task_vars, report_only)
         except PortFileError as exc:
             if without:
                 raise PortFileError(f"Without {listed(without)}: {exc}") from exc

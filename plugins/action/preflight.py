@@ -13,6 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import shipped_port_file
 from ansible_collections.hpc.ports.plugins.plugin_utils._services.host_answers import (
     Answer,
     answers_script,
@@ -20,7 +21,6 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._services.host_answers i
     parse_answers,
     unwritten,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import shipped_port_file
 
 # Read when Ansible loads the plugin, in its main process: the filters in the worker of each host need it.
 shipped_port_file()

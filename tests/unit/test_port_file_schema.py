@@ -20,13 +20,13 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file import valida
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import KEYS, UNIT, load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.inventory import load_inventory
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import shipped_port_file
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import (
     HOST_DEFAULTS,
     SETTINGS,
     SITE_DEFAULTS,
     unknown_variables,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import shipped_port_file
 from ansible_collections.hpc.ports.tests.support import port_file_schema
 from ansible_collections.hpc.ports.tests.support.plays import ROOT
 from ansible_collections.hpc.ports.tests.support.random_sites import GROUPS, SITES, Site

@@ -6,26 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible import constants as C
 from ansible.plugins.loader import connection_loader
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan, compile_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import site_catalogue, site_inventory
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import PORT_FILE
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import shipped_port_file
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_variables import SSH_ARGUMENTS
 
-if TYPE_CHECKING:
-    from ansible.parsing.dataloader import DataLoader
 
-
-def site_plan(loader: DataLoader, variables: Mapping[str, Any], report_only: bool = False) -> Plan:
+def site_plan(variables: Mapping[str, Any], report_only: bool = False) -> Plan:
     """Return the plan of the `hostvars` and `groups` in these variables. Raises PortFileError.
 
     With `report_only`, the endpoint `controllers` may be empty.
     """
-    shipped = loader.load_from_file(str(PORT_FILE))
-    catalogue, inventory = site_catalogue(shipped, variables), site_inventory(variables, _ssh_settings())
+    catalogue, inventory = site_catalogue(shipped_port_file(), variables), site_inventory(variables, _ssh_settings())
     return compile_plan(catalogue, inventory, report_only=report_only)
 
 

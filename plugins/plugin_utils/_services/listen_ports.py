@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
 from typing import Any, TypedDict
 
-from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports, without
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import Vaulted, invalid, listed
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.everything import parse_service_ports
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import (
-    PORT_FILE,
     merged_section,
     narrowed,
+    shipped_port_file,
     started,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.nesting import check_nesting
@@ -113,12 +111,6 @@ def _merged(key: str, site: Any, is_shipped: Any) -> dict[str, Any]:
     check_nesting("firewall_shipped", is_shipped)
     shipped = shipped_port_file()
     return merged_section(key, shipped[key], started(shipped, plain(is_shipped))[key], plain(site))
-
-
-@cache
-def shipped_port_file() -> dict[str, Any]:
-    """Return the shipped port file."""
-    return yaml_load(PORT_FILE.read_text(encoding="utf-8"))
 
 
 def service_port(services: Mapping[str, Mapping[str, Any]], name: str, position: int | None = None) -> str:

@@ -15,7 +15,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVER
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.port_file import drafted
 from ansible_collections.hpc.ports.plugins.plugin_utils._draft.regions import Decision, Region, accepted, anywhere
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import load_catalogue
-from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import shipped_port_file
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import shipped_port_file
 from ansible_collections.hpc.ports.tests.support.sites import make_catalogue, make_plan
 from hypothesis import event, given
 from hypothesis import strategies as st

@@ -22,9 +22,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue imp
     load_catalogue,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, Vaulted
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import shipped_port_file
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import has_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables import SITE_DEFAULTS
-from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import shipped_port_file
 from ansible_collections.hpc.ports.tests.support.sites import SHIPPED, make_catalogue
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.catalogue import Service, load_catalogue
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import merge
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.merge import merge, shipped_port_file
 from ansible_collections.hpc.ports.plugins.plugin_utils._services.listen_ports import (
     enabled_flows,
     service_port,
-    shipped_port_file,
     site_services,
 )
 from hypothesis import given
