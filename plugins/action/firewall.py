@@ -13,6 +13,7 @@ from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
+from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import confirm_command, parse_confirmation
 from ansible_collections.hpc.ports.plugins.module_utils._model.quick_check import check_script, parse_answer
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.batches import with_batches
@@ -113,12 +114,18 @@ class ActionModule(ActionBase):
         def ask() -> dict[str, Any]:
             if type(self._connection).reset is not ConnectionBase.reset:
                 self._connection.reset()
-            return self._module("firewall_confirm", {"token": arguments["token"]}, task_vars)
+            token = arguments["token"]
+            return self._kept_answer(token) or self._module("firewall_confirm", {"token": token}, task_vars)
 
         answer = final_answer(ask, change)
         if change.loss and answer.result["status"] == "unknown":
             raise change.loss
         return with_answer(change, answer)
+
+    def _kept_answer(self, token: str) -> dict[str, Any]:
+        """Return the result of the confirmation by the code that the host has kept; nothing if it has kept none."""
+        answer = parse_confirmation(self._low_level_execute_command(confirm_command(token))["stdout"])
+        return shown_result(answer or {})
 
     def _finished(
         self, host: str, result: dict[str, Any], wanted: dict[str, Any], task_vars: dict[str, Any] | None

@@ -89,26 +89,17 @@ leaves:
   type: bool
 """
 
-import time
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
-from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
+from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import module_result
 
 
 def main() -> None:
     """Confirm the change, and return whether the host keeps it."""
-    began = time.monotonic()
     module = AnsibleModule(argument_spec={"token": {"type": "str", "required": True, "no_log": False}})
-    try:
-        result = confirm(module.params["token"])
-    except (OSError, RuntimeError) as exc:
-        module.fail_json(msg=shown(str(exc)))
-    result = shown_result(result)
-    result["ran_for"] = time.monotonic() - began
-    if "msg" in result:
+    result = module_result(module.params["token"])
+    if result.pop("failed"):
         module.fail_json(**result)
-    module.exit_json(changed=result["status"] == "confirmed", **result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

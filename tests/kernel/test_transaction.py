@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import confirm_command, parse_confirmation
 from ansible_collections.hpc.ports.tests.kernel.connections import Connections, living
 from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine
 from ansible_collections.hpc.ports.tests.support.messages import KEPT
+from ansible_collections.hpc.ports.tests.support.namespaces import COLLECTIONS
 from ansible_collections.hpc.ports.tests.support.run import scaled
 from ansible_collections.hpc.ports.tests.support.runs import Runs, Served
 from ansible_collections.hpc.ports.tests.support.samples import ANYWHERE, SAMPLE, SLURM, SSH, WEB, policy
@@ -252,6 +255,50 @@ def test_only_a_new_connection_confirms_through_sudo(machine: Served) -> None:
     assert answer_of(confirm_over(machine, token, over_sudo(ARMED_FROM))) == ("not new", "10.64.9.9 port 51234", False)
     assert answer_of(confirm_over(machine, token, over_sudo(NEW))) == ("confirmed", "10.64.9.9 port 51235", True)
     assert in_place(machine)
+
+
+@pytest.fixture(name="archive", scope="module")
+def _archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of modules in an archive, as Ansible sends it."""
+    path = tmp_path_factory.mktemp("sent") / "code.zip"
+    package = "ansible_collections/hpc/ports/plugins/module_utils"
+    files = {file.relative_to(COLLECTIONS) for file in (COLLECTIONS / package).rglob("*.py")}
+    folders = {folder for file in files for folder in file.parents if folder.name}
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in files:
+            archive.write(COLLECTIONS / file, str(file))
+        for folder in folders:
+            archive.writestr(f"{folder}/__init__.py", "")
+    return path
+
+
+def kept_answer(machine: Machine, token: str, connection: str) -> dict[str, Any] | None:
+    """Return the answer of the code that the host kept."""
+    prefix = over_sudo(connection)
+    done = machine.host.run(*prefix, "sh", "-c", confirm_command(token), check=False, path=machine.programs)
+    return parse_confirmation(done.stdout)
+
+
+def test_the_code_that_the_host_kept_confirms_over_a_new_connection(
+    machine: Served, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.pair, "python_path", str(archive))
+    token = token_of(machine.begin(transport="ssh", prefix=over_sudo(ARMED_FROM), confirm_within=LONG))
+    refused = kept_answer(machine, token, ARMED_FROM)
+    assert refused and answer_of(refused) == ("not new", "10.64.9.9 port 51234", False)
+    assert is_armed(machine) and not in_place(machine)
+    confirmed = kept_answer(machine, token, NEW)
+    assert confirmed and answer_of(confirmed) == ("confirmed", "10.64.9.9 port 51235", True)
+    assert in_place(machine) and not is_armed(machine)
+    # The code goes with the change.
+    assert machine.host.shell("ls /run/hpc-ports --ignore 'listing-*'").split() == ["lock"]
+    assert kept_answer(machine, token, NEW) is None
+
+
+def test_code_that_came_without_an_archive_is_not_kept(machine: Served) -> None:
+    token = token_of(machine.begin(OTHER, confirm_within=LONG))
+    assert kept_answer(machine, token, NEW) is None
+    assert machine.confirm(token)["status"] == "confirmed"
 
 
 def test_what_the_same_connection_confirms_is_undone(machine: Served) -> None:

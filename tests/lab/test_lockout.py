@@ -215,7 +215,7 @@ def test_what_would_lock_out_or_does_not_load_is_refused(case: Case, refused: di
 
 
 @pytest.mark.parametrize("hosts, login", turn(list(product(zip(NFTABLES, FIREWALLD), LOGINS))), ids=str)
-def test_a_harmless_change_is_confirmed_by_a_second_module_execution(hosts: tuple[str, str], login: str) -> None:
+def test_a_harmless_change_is_confirmed_over_a_second_connection(hosts: tuple[str, str], login: str) -> None:
     with restoring(*hosts):
         for host in hosts:
             executions(host)
@@ -223,10 +223,12 @@ def test_a_harmless_change_is_confirmed_by_a_second_module_execution(hosts: tupl
         assert run.code == 0, run.output
         assert {host: run.changed[host] for host in hosts} == dict.fromkeys(hosts, 1)
         assert {host: executions(host) for host in hosts} == dict.fromkeys(hosts, ["firewall", "firewall_confirm"])
+        assert all(KEPT in on(host, "journalctl --quiet --output=cat --lines=50") for host in hosts)
         # Nothing is left on a host that could still undo it.
         assert {host: on(host, CLOCKS) for host in hosts} == dict.fromkeys(hosts, "")
 
 
+KEPT = "Invoked with the code that the host kept: confirmed"
 # What undoes a change: the link to it, the program, and the unit that waits.
 CLOCKS = "find /run/hpc-ports -name armed -o -name revert; systemctl list-units --all --no-legend 'hpc-ports-revert-*'"
 

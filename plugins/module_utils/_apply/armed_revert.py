@@ -29,6 +29,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.decision import (
     unit_of,
     was_undone,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._apply.kept_code import keep_code
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import (
     NOTE,
     LastThings,
@@ -99,6 +100,7 @@ def arm(
         path = os.path.join(folder_of(pending), name)
         with naming(path), open(path, "w", encoding="utf-8") as file:
             file.write(text)
+    keep_code(folder_of(pending), token)
     write_note(folder_of(pending), pending)
     # Start the clock first: if this process is killed in between, it leaves a clock with nothing to undo.
     _start_clock(pending)

@@ -1,14 +1,16 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the module `firewall_confirm` does on the host.
+"""What confirms a change on the host: the module `firewall_confirm`, and the code that the host has kept.
 
-Python compiles all that a module imports on each run, so this file imports little: what few changes need afterwards is
-left to the modules `firewall` (rules of ours in the other backend) and `firewall_cut`.
+Python compiles all that this file imports on each run, so it imports little: what few changes need afterwards is left
+to the modules `firewall` (rules of ours in the other backend) and `firewall_cut`.
 """
 
 from __future__ import annotations
 
+import syslog
+import time
 from contextlib import AbstractContextManager
 from typing import Any, Callable, NamedTuple, Protocol
 
@@ -17,7 +19,9 @@ from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import Fo
 from ansible_collections.hpc.ports.plugins.module_utils._apply.settle import settle
 from ansible_collections.hpc.ports.plugins.module_utils._backends.running import RunningRules, running_rules
 from ansible_collections.hpc.ports.plugins.module_utils._linux.ssh_connection import SshConnection, ssh_connection
+from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import marked_line
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
+from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 
 
 class Decisions(Protocol):
@@ -47,6 +51,25 @@ class ConfirmTools(NamedTuple):
     rules: Callable[[str], RunningRules] = running_rules
     connection: Callable[[], SshConnection | None] = ssh_connection
     note_uncut: Callable[[], None] = uncut.note
+
+
+def print_result(token: str) -> None:
+    """Print `module_result` for the controller. As Ansible does for a module, note in the journal that this ran."""
+    result = module_result(token)
+    syslog.openlog("ansible-hpc.ports.firewall_confirm", syslog.LOG_PID)
+    syslog.syslog(f"Invoked with the code that the host kept: {result.get('status', 'failed')}")
+    print(marked_line(result))
+
+
+def module_result(token: str) -> dict[str, Any]:
+    """Return the result of the module `firewall_confirm`; `failed` and `msg` tell an error."""
+    began = time.monotonic()
+    try:
+        result = shown_result(confirm(token))
+    except (OSError, RuntimeError) as exc:
+        return {"failed": True, "msg": shown(str(exc))}
+    changed = result["status"] == "confirmed"
+    return {"changed": changed, **result, "failed": "msg" in result, "ran_for": time.monotonic() - began}
 
 
 def confirm(token: str, tools: ConfirmTools = ConfirmTools()) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import marked_result
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER, PUBLISHED_SERVICE, SERVICE, SETTINGS
 
 # Lines: the key, the digest, the result as JSON, then the paths of more files that the module reads.
@@ -100,14 +101,8 @@ def check_script(key: str) -> str:
 
 def parse_answer(output: str) -> dict[str, Any] | None:
     """Return the result that the script printed, or None. A login may print lines of its own."""
-    for line in output.splitlines():
-        if line.startswith(_MARK):
-            try:
-                result = json.loads(line[len(_MARK) :])
-            except ValueError:
-                return None
-            return result if isinstance(result, dict) and result.get("changed") is False else None
-    return None
+    result = marked_result(output, _MARK)
+    return result if result and result.get("changed") is False else None
 
 
 def record_lines(key: str, digest: str, result: dict[str, Any], paths: Sequence[str]) -> str:

@@ -83,13 +83,14 @@ def ran(
     diff: bool = False,
     play: dict[str, Any] | None = None,
     unchanged: str = "",
+    kept: str = "",
     **arguments: Any,
 ) -> dict[str, Any]:
     """Run the action plugin; modules return `answers` in turn, and are recorded in `sent`.
 
-    `unchanged` is what the host prints for the quick check.
+    `unchanged` is what the host prints for the quick check, `kept` what the code prints that it kept to confirm.
     """
-    left, checks = list(answers), []
+    left = list(answers)
 
     class Action(firewall.ActionModule):
         def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
@@ -100,7 +101,9 @@ def ran(
             return dict(found)
 
         def _low_level_execute_command(self, cmd: str, *others: Any, **more: Any) -> dict[str, Any]:
-            checks.append(cmd)
+            if cmd.startswith("/bin/sh "):
+                assert sent[-1][1]["token"] in cmd
+                return {"stdout": kept}
             return {"stdout": unchanged}
 
     task = SimpleNamespace(args=arguments or {"plan": "key"}, check_mode=check_mode, async_val=0, diff=diff)
@@ -134,6 +137,19 @@ def test_the_module_does_not_run_on_a_host_where_nothing_has_changed(sent: list[
     for odd in ("hpc.ports unchanged: {", "hpc.ports unchanged: []", 'hpc.ports unchanged: {"changed": true}'):
         assert ran(sent, {"changed": True}, unchanged=odd) == {"changed": True}
     assert len(sent) == 3
+
+
+def test_the_code_that_the_host_kept_confirms_a_change(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    answer = 'Welcome!\nhpc.ports confirmation: {"status": "confirmed", "confirmed_from": "a\\u001b", "ran_for": 0.1}\n'
+    pending = {"changed": True, "pending": {"token": "t"}}
+    confirmed = {"changed": True, "confirmed_from": "a\\x1b", "warnings": []}
+    assert ran(sent, pending, kept=answer) == confirmed
+    assert [name for name, _arguments in sent] == ["hpc.ports.firewall"]
+    sent.clear()
+    # The module brings its own code where the host kept none, or its answer is odd.
+    for odd in ("", "sh: 0: Can't open", answer[:-5], "hpc.ports confirmation: []"):
+        assert ran(sent, pending, {"status": "confirmed", "confirmed_from": "b"}, kept=odd)["confirmed_from"] == "b"
+    assert [name for name, _arguments in sent] == ["hpc.ports.firewall", "hpc.ports.firewall_confirm"] * 4
 
 
 @pytest.mark.parametrize("changes", [{"changed": False}, {"changed": True, "pending": {"token": "t"}}])

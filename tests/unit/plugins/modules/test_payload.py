@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import parse_confirmation
 
 ROOT = Path(__file__).parents[4]
 # Ansible looks for a collection by its own loader, which is not that of the tests.
@@ -37,12 +38,16 @@ sys.stdout.buffer.write(sent[0] if isinstance(sent, tuple) else sent.b_module_da
 _ARCHIVE = re.compile(rb"[A-Za-z0-9+/=]{1000,}")
 
 
-def sent_with(name: str) -> dict[str, int]:
-    """Return the bytes of each file of this collection that Ansible sends with a module."""
+def archive_with(name: str) -> bytes:
+    """Return the archive that Ansible sends with a module."""
     command = [sys.executable, "-c", _BUILD, str(ROOT / ".collections"), name]
     program = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    archive = base64.b64decode(max(_ARCHIVE.findall(program), key=len))
-    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+    return base64.b64decode(max(_ARCHIVE.findall(program), key=len))
+
+
+def sent_with(name: str) -> dict[str, int]:
+    """Return the bytes of each file of this collection that Ansible sends with a module."""
+    with zipfile.ZipFile(io.BytesIO(archive_with(name))) as files:
         sizes = {info.filename: info.file_size for info in files.infolist()}
     return {name.rpartition("/hpc/ports/plugins/")[2]: size for name, size in sizes.items() if "/hpc/" in name and size}
 
@@ -52,3 +57,19 @@ def test_the_modules_that_complete_a_change_are_small(name: str, most_files: int
     sizes = sent_with(name)
     assert f"modules/{name}.py" in sizes
     assert len(sizes) <= most_files and sum(sizes.values()) <= most_bytes, sizes
+
+
+def test_the_code_that_a_host_keeps_can_confirm_the_change(tmp_path: Path) -> None:
+    """The script of `_apply/kept_code.py` finds all that it imports in the archive of the module `firewall`."""
+    (tmp_path / "sent.zip").write_bytes(archive_with("firewall"))
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'sent.zip')!r})\n"
+        "from ansible_collections.hpc.ports.plugins.module_utils._apply import kept_code\n"
+        f"kept_code.keep_code({str(tmp_path)!r}, 'x')\n"
+    )
+    subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
+    (tmp_path / "sent.zip").unlink()
+    done = subprocess.run(["/bin/sh", str(tmp_path / "confirm")], check=True, capture_output=True, text=True)
+    # This machine knows no such change, or lets only root ask.
+    result = parse_confirmation(done.stdout)
+    assert result and (result.get("status") == "unknown" or result["failed"])
