@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -13,6 +13,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._lint.rules import findi
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.controller_action import ControllerAction
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.managed_hosts import managed_text
+from ansible_collections.hpc.ports.plugins.plugin_utils._plan.role_variables import ROLES, check_role_variables
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.site_plan import site_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
@@ -26,6 +27,7 @@ class ActionModule(ControllerAction):
     ARGUMENTS = {
         "lint": {"type": "bool", "default": False},
         "report_only": {"type": "bool", "default": False},
+        "roles": {"type": "list", "elements": "str", "choices": sorted(ROLES), "default": ["firewall"]},
         "variables_of": {"type": "list", "elements": "str", "choices": list(PLAYBOOKS), "default": []},
         "warn": {"type": "bool", "default": True},
         "without": {"type": "list", "elements": "str", "default": []},
@@ -39,17 +41,20 @@ class ActionModule(ControllerAction):
         variables = without_hosts(task_vars, without) if without else task_vars
         task = f"{self._task._uuid}-report" if options["report_only"] else self._task._uuid
         store = self.store(store_key(task, variables))
-        store.made(lambda: self._plan(variables, without, options["report_only"]))
+        store.made(lambda: self._plan(variables, options))
         result = _result(store, options["lint"], options["warn"])
         return {**result, "warnings": [*unknown, *result.get("warnings", [])]}
 
-    def _plan(self, task_vars: Mapping[str, Any], without: Sequence[str], report_only: bool) -> Plan:
+    def _plan(self, task_vars: Mapping[str, Any], options: Mapping[str, Any]) -> Plan:
+        without = options["without"]
         try:
-            return site_plan(task_vars, report_only)
+            plan = site_plan(task_vars, options["report_only"])
+            check_role_variables(options["roles"], task_vars, self._templar.template)
         except PortFileError as exc:
             if without:
                 raise PortFileError(f"Without {listed(without)}: {exc}") from exc
             raise
+        return plan
 
 
 def _result(store: Store, lint: bool, warn: bool) -> dict[str, Any]:

@@ -39,6 +39,17 @@ options:
         C(hpc.ports.audit) uses it on a site that has no port file yet.
     type: bool
     default: false
+  roles:
+    description:
+      - Roles of the collection. Their variables are checked on all hosts of the inventory on which the role runs, with
+        the argument specification of the role. The playbooks of the collection run the roles without the check of
+        Ansible, which is a task for each role and host.
+      - A template that names facts, or other variables that do not exist yet, is not checked.
+    type: list
+    elements: str
+    choices: [control_plane, firewall, monitoring, nfs, pbs, slurm, workspace]
+    default: [firewall]
+    version_added: 0.3.0
   variables_of:
     description:
       - Playbooks of the collection, and the role V(verify), that run in this play. A variable that C(-e) sets, and that

@@ -221,6 +221,25 @@ def test_site_does_not_show_it_again() -> None:
     assert plays[-1]["vars"] == {"verify_show_managed": False}
 
 
+BAD_VALUES = {
+    "control_plane": "{control_plane_kubelet_units: {kubelet: true}}",
+    "firewall": "{firewall_confirm_within: soon}",
+    "monitoring": "{monitoring_apart_from: {web_portal: true}}",
+    "nfs": "{nfs_port: https}",
+    "pbs": "{pbs_pin_ports: maybe}",
+    "slurm": "{slurm_pin_daemon_ports: maybe}",
+    "workspace": "{workspace_require_platform: maybe}",
+}
+
+
+@pytest.mark.parametrize("role", BAD_VALUES)
+def test_a_bad_value_of_a_role_ends_the_run_before_any_host_is_touched(role: str) -> None:
+    done = play("--skip-tags=verify", "playbooks/site.yml", "-e", BAD_VALUES[role])
+    name = BAD_VALUES[role][1:].partition(":")[0]
+    assert re.search(rf"Invalid {name} of host [\w-]+: got ", done.line), done.line
+    assert (done.code, tasks(done.printed, "TASK [")) == (2, [PLAN])
+
+
 KINDS = ("control_plane", "slurm", "pbs", "nfs", "workspace", "monitoring", "web_portal", "workbench")
 PLAN = "Compile the plan for the whole inventory"
 READ = "slurm : Check the configuration against the port file"

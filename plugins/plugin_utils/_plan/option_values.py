@@ -15,8 +15,12 @@ _EXPECTED = {"bool": "true or false", "dict": "a dictionary", "int": "an integer
 
 
 def check_value(variable: str, spec: Mapping[str, Any], value: object) -> None:
-    """Raise PortFileError if the value of an option does not fit its argument spec."""
-    if ArgumentSpecValidator({variable: dict(spec)}).validate({variable: value}).error_messages:
+    """Raise PortFileError if the value of an option does not fit its argument spec.
+
+    Ansible would write a list or a dictionary as the text of an option that takes a text.
+    """
+    is_no_text = spec["type"] in ("path", "str") and isinstance(value, (list, dict))
+    if is_no_text or ArgumentSpecValidator({variable: dict(spec)}).validate({variable: value}).error_messages:
         raise invalid(variable, value, _expected(spec), nearest(value, spec.get("choices", ())))
 
 

@@ -69,7 +69,7 @@ def _reach(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> di
     connection_variables: dict[str, Any] = {}
     for name in set(REACH_VARIABLES) & raw.keys():
         try:
-            value = _value(host, name, raw, hostvars)
+            value = variable_of(host, name, raw, hostvars)
         except AnsibleError:
             value = raw[name]
         connection_variables[name] = Unread(value) if _has_template(value) else value
@@ -121,13 +121,13 @@ def templated(host: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any], na
     variables: dict[str, Any] = {}
     for name in (name for name in names if name in raw):
         try:
-            variables[name] = _value(host, name, raw, hostvars)
+            variables[name] = variable_of(host, name, raw, hostvars)
         except AnsibleError as exc:
             raise _failed(f"{name} of host {host}", exc) from exc
     return variables
 
 
-def _value(host: str, name: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Any:
+def variable_of(host: str, name: str, raw: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Any:
     """Return one variable of a host, templated and decrypted. Raises AnsibleError."""
     check_nesting(f"{name} of host {host}", raw[name])
     if not _has_template(raw[name]):

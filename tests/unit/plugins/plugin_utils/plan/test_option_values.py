@@ -23,6 +23,8 @@ BACKENDS = {"type": "list", "elements": "str", "choices": ["a", "b", "c"], "defa
         (BACKENDS, ["a", "d"], "Invalid x_by: got ['a', 'd'], expected a list of a, b or c."),
         ({"type": "str", "choices": ["a"]}, "b", "Invalid x_by: got 'b', expected a."),
         ({"type": "bool", "default": True}, "perhaps", "Invalid x_by: got 'perhaps', expected true or false."),
+        ({"type": "path"}, {"a": 1}, "Invalid x_by: got {'a': 1}, expected a text."),
+        ({"type": "str"}, ["a"], "Invalid x_by: got ['a'], expected a text."),
         ({"type": "dict", "default": {}}, "n1", "Invalid x_by: got 'n1', expected a dictionary."),
         ({"type": "list", "elements": "path"}, {"a": 1}, "Invalid x_by: got {'a': 1}, expected a list."),
     ],
