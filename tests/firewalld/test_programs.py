@@ -30,7 +30,7 @@ def test_each_question_is_asked_once(runs: Runs) -> None:
     ]
     confirmation = runs.confirm(first.result["pending"]["token"])
     assert confirmation.result and confirmation.result["status"] == "confirmed"
-    assert programs(confirmation) == ["nft -s", "systemctl daemon-reload"]
+    assert programs(confirmation) == ["nft -s", "systemctl show"]
     unchanged = runs.firewall(SAMPLE, confirm_within=600)
     assert unchanged.result and not unchanged.result["changed"]
     # busctl asks firewalld for its state, its backend and its panic mode. The confirmation keeps no listing of nft.

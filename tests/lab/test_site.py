@@ -100,6 +100,24 @@ def _without_last_accept(host: str, chain: str) -> str:
     return rule
 
 
+def check_units(host: str) -> None:
+    """systemd has read our units as they are on disk."""
+    units = on(host, "cd /etc/systemd/system; ls -d hpc-ports*.service").split()
+    assert "hpc-ports-watch.service" in units
+    read = on(host, f"systemctl show --property=LoadState,NeedDaemonReload {' '.join(units)}").split()
+    assert sorted(read) == ["LoadState=loaded"] * len(units) + ["NeedDaemonReload=no"] * len(units)
+
+
+@pytest.mark.parametrize("host", turn((*NFTABLES, *FIREWALLD)))
+def test_systemd_reads_the_units_that_a_run_writes(host: str) -> None:
+    """A unit that it has loaded and that is changed, and one that it does not know."""
+    with mending(host):
+        on(host, "cd /etc/systemd/system; echo '# Edited.' >> hpc-ports-watch.service; rm hpc-ports.service || true")
+        on(host, "systemctl daemon-reload")
+        assert firewall("--limit", host).changed == {host: 1}
+        check_units(host)
+
+
 # Its own turn comes each third day, and another pair each time.
 @pytest.mark.takes_turns(2)
 @pytest.mark.parametrize("hosts", turn(PAIRS, SEED // 3), ids="-".join)
@@ -116,6 +134,8 @@ def test_remove_leaves_the_hosts_as_they_were(hosts: tuple[str, str]) -> None:
         for chain, new, old in zip(chains, _everything(hosts), before):
             assert chain in str(new) and chain not in str(old)
             assert new[1] != old[1]
+        for host in hosts:
+            check_units(host)
         assert play("remove", *limit).changed == dict.fromkeys(hosts, 1)
         assert _everything(hosts) == before
         assert play("remove", *limit).changed == dict.fromkeys(hosts, 0)

@@ -110,7 +110,7 @@ def make_absent(change: Change) -> None:
     except (CommandError, NothingMade) as exc:
         raise RuntimeError(_HALF_REMOVED.format(exc)) from exc
     if change.concerns_unit:
-        systemd.reload_units()
+        systemd.read_units((*change.places.paths, *change.places.gone))
     for unit in change.units_to_stop:
         systemd.forget(unit)
     if change.leaving:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ansible_collections.hpc.ports.plugins.module_utils._apply.pending import LastThings
 from ansible_collections.hpc.ports.plugins.module_utils._backends.running import RunningRules
 from ansible_collections.hpc.ports.plugins.module_utils._linux import files, systemd
@@ -28,13 +30,13 @@ def settle(last_things: LastThings, rules: RunningRules) -> None:
         files.discard(places)
         reason = f"cannot write {exc.filename}: {exc.strerror}" if isinstance(exc, OSError) else str(exc)
         raise RuntimeError(_NOT_ON_DISK.format(reason)) from exc
-    _update_systemd(last_things)
+    _update_systemd(last_things, (*places.paths, *places.gone))
 
 
-def _update_systemd(last_things: LastThings) -> None:
+def _update_systemd(last_things: LastThings, paths: Sequence[str]) -> None:
     try:
         if last_things["concerns_unit"]:
-            systemd.reload_units()
+            systemd.read_units(paths)
         for unit in last_things["ends"]:
             systemd.forget(unit)
         for unit in last_things["starts"]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
@@ -89,12 +90,18 @@ def _seen(unit: str) -> _Unit:
 def _units(names: tuple[str, ...]) -> dict[str, _Unit]:
     """Return what systemd says of each unit, from one program; nothing if it does not answer."""
     try:
-        text = run(["systemctl", "show", "--property=LoadState,ActiveState", *names])
+        blocks = _shown(names, "LoadState,ActiveState")
     except CommandError:
         return {}
+    return {name: _Unit(block.get("LoadState", ""), block.get("ActiveState", "")) for name, block in blocks.items()}
+
+
+def _shown(names: Sequence[str], properties: str) -> dict[str, dict[str, str]]:
+    """Return the properties of each unit, from one program. Raises CommandError."""
+    text = run(["systemctl", "show", f"--property={properties}", *names])
     # In the order of the names, as an alias has the Id of another unit.
     blocks = (dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n"))
-    return {name: _Unit(block.get("LoadState", ""), block.get("ActiveState", "")) for name, block in zip(names, blocks)}
+    return dict(zip(names, blocks))
 
 
 def ask_again() -> None:
@@ -102,10 +109,29 @@ def ask_again() -> None:
     _units.cache_clear()
 
 
-def reload_units() -> None:
-    """Have systemd reload its unit files. Raises CommandError."""
+def read_units(paths: Iterable[str]) -> None:
+    """Have systemd read the unit files that are new, changed or gone. Raises CommandError.
+
+    When it is asked about a unit that it has not loaded, systemd reads its file (tested with 247, 252 and 257). Only
+    where it has loaded another one, or is too old for this, does it reload the units of all programs: this takes it
+    0.1 s of CPU time or more.
+    """
     ask_again()
-    run(["systemctl", "daemon-reload"])
+    if not _has_read({os.path.basename(path): path for path in paths if os.path.dirname(path) in _FOLDERS}):
+        run(["systemctl", "daemon-reload"])
+
+
+def _has_read(units: Mapping[str, str]) -> bool:
+    """Return whether systemd has these units, with their paths by name, as the files are now."""
+    try:
+        shown = _shown(sorted(units), "LoadState,NeedDaemonReload")
+    except CommandError:
+        return False
+    return shown.keys() == units.keys() and all(
+        block.get("NeedDaemonReload") == "no"
+        and block.get("LoadState") == ("loaded" if os.path.lexists(units[name]) else "not-found")
+        for name, block in shown.items()
+    )
 
 
 def restart(unit: str) -> None:

@@ -33,7 +33,7 @@ def networks_text(networks: Sequence[str], most: int) -> str:
     The answer of a host may have texts that are no networks. They stay as they are.
     """
     try:
-        blocks = blocks_of(networks) if len(networks) <= _MOST else []
+        blocks = blocks_of(networks) if 1 < len(networks) <= _MOST else []
     except ValueError:
         blocks = []
     if not any(block.excepted for block in blocks):

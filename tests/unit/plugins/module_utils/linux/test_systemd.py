@@ -22,6 +22,7 @@ class Systemd:
     def __init__(self) -> None:
         self.units = {UNIT: ("loaded", "active"), "hpc-ports.service": ("loaded", "failed")}
         self.is_enabled = True
+        self.outdated: set[str] = set()
         self.answers = True
         self.asked: list[str] = []
 
@@ -30,8 +31,12 @@ class Systemd:
         self.asked.append(arguments[1])
         if not self.answers or arguments[1] == "is-enabled" and not self.is_enabled:
             raise NO_ANSWER
-        units = (self.units.get(name, ("not-found", "inactive")) for name in arguments[3:])
-        return "\n".join("LoadState={}\nActiveState={}\n".format(*unit) for unit in units)
+        return "\n".join(map(self._shown, arguments[3:]))
+
+    def _shown(self, name: str) -> str:
+        load, active = self.units.get(name, ("not-found", "inactive"))
+        needs_reload = "yes" if name in self.outdated else "no"
+        return f"LoadState={load}\nActiveState={active}\nNeedDaemonReload={needs_reload}\n"
 
 
 @pytest.fixture(name="host")
@@ -80,13 +85,38 @@ def test_a_systemd_that_does_not_answer(host: Systemd) -> None:
         systemd.state(UNIT)
 
 
-@pytest.mark.parametrize("change", [systemd.reload_units, lambda: systemd.restart(UNIT), lambda: systemd.forget(UNIT)])
+@pytest.mark.parametrize(
+    "change", [lambda: systemd.read_units([]), lambda: systemd.restart(UNIT), lambda: systemd.forget(UNIT)]
+)
 def test_after_a_change_of_units_systemd_is_asked_again(host: Systemd, change: object) -> None:
     assert systemd.is_active(UNIT)
     assert callable(change)
     change()
     host.units[UNIT] = "loaded", "failed"
     assert systemd.has_failed(UNIT)
+
+
+def test_systemd_reloads_no_units_that_it_has_read_already(host: Systemd, tmp_path: Path) -> None:
+    (tmp_path / "etc" / UNIT).touch()
+    gone, link = tmp_path / "etc" / "gone.service", tmp_path / "etc" / "sysinit.target.wants" / UNIT
+    systemd.read_units([str(tmp_path / "etc" / UNIT), str(link), str(gone), "/etc/hpc-ports/ruleset.nft"])
+    assert host.asked == ["show"]
+
+
+@pytest.mark.parametrize("case", ["changed", "not found", "still there", "masked", "no answer"])
+def test_systemd_reloads_units_that_it_has_not_read(host: Systemd, tmp_path: Path, case: str) -> None:
+    path = tmp_path / "etc" / UNIT
+    if case != "still there":
+        path.touch()
+    host.outdated = {UNIT} if case == "changed" else set()
+    host.units[UNIT] = {"not found": "not-found", "masked": "masked"}.get(case, "loaded"), "inactive"
+    if case == "no answer":
+        host.answers = False
+        with pytest.raises(CommandError):
+            systemd.read_units([str(path)])
+    else:
+        systemd.read_units([str(path)])
+    assert host.asked == ["show", "daemon-reload"]
 
 
 def test_systemctl_is_not_asked_whether_a_missing_or_masked_unit_is_enabled(host: Systemd, tmp_path: Path) -> None:
