@@ -17,7 +17,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._plan.role_variables imp
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.site_plan import site_plan
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store, store_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, listed
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import check_play, without_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import ReadOnce, check_play, without_hosts
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.play_variables import PLAYBOOKS
 
 
@@ -47,6 +47,7 @@ class ActionModule(ControllerAction):
 
     def _plan(self, task_vars: Mapping[str, Any], options: Mapping[str, Any]) -> Plan:
         without = options["without"]
+        task_vars = {**task_vars, "hostvars": ReadOnce(task_vars["hostvars"], ROLES)}
         try:
             plan = site_plan(task_vars, options["report_only"])
             check_role_variables(options["roles"], task_vars, self._templar.template)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -31,9 +31,45 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.variables imp
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.vaults import plain
 
+# Ansible's own variables that a plan reads.
+_OTHERS = frozenset((*REACH_VARIABLES, "ansible_host"))
 _MARKS = ("{{", "{%", "{#")
 # Maximum number of characters that a message shows of the reason why a template failed.
 _LONGEST_REASON = 600
+
+
+class ReadOnce(Mapping[str, Any]):
+    """The `hostvars` of Ansible with `raw_get`, which asks Ansible once for each host: it takes up to a millisecond.
+
+    Only the variables that a plan reads are kept.
+    """
+
+    def __init__(self, hostvars: Any, roles: Iterable[str]) -> None:
+        """Take the `hostvars` of Ansible, and the roles whose variables are kept."""
+        self._hostvars, self._prefixes = hostvars, tuple(f"{role}_" for role in roles)
+        self._read: dict[str, dict[str, Any]] = {}
+
+    def raw_get(self, host: str) -> dict[str, Any]:
+        """Return the variables of a host, not templated, that a plan reads."""
+        if host not in self._read:
+            self._read[host] = {
+                name: value
+                for name, value in self._hostvars.raw_get(host).items()
+                if name.startswith(self._prefixes) or name in _OTHERS
+            }
+        return self._read[host]
+
+    def __getitem__(self, host: str) -> Any:
+        """Return the templated variables of a host."""
+        return self._hostvars[host]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the hosts."""
+        return iter(self._hostvars)
+
+    def __len__(self) -> int:
+        """Return how many hosts there are."""
+        return len(self._hostvars)
 
 
 def site_catalogue(shipped: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Catalogue:

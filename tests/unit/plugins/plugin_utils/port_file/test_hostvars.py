@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
-from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import site_inventory, without_hosts
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.hostvars import (
+    ReadOnce,
+    site_inventory,
+    without_hosts,
+)
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.ssh_arguments import Hop
 
 
@@ -85,3 +89,18 @@ def test_invalid_excluded_hosts(hosts: list[str], message: str) -> None:
     with pytest.raises(PortFileError) as caught:
         without_hosts(task_vars(), hosts)
     assert str(caught.value) == message
+
+
+def test_ansible_is_asked_once_for_the_variables_of_a_host() -> None:
+    asked: list[str] = []
+
+    class Counting(HostVars):
+        def raw_get(self, host: str) -> dict[str, Any]:
+            asked.append(host)
+            return self[host]
+
+    variables = {"firewall_cluster": "alpha", "ansible_host": "10.0.0.1", "slurm_port": 1, "other": 2}
+    read = ReadOnce(Counting(node1=variables, node2={}), ["firewall", "slurm"])
+    for _ in range(2):
+        assert read.raw_get("node1") == {key: value for key, value in variables.items() if key != "other"}
+    assert (asked, read["node1"], list(read), len(read)) == (["node1"], variables, ["node1", "node2"], 2)
