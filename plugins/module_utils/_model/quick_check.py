@@ -95,8 +95,11 @@ def digest_script() -> str:
 
 
 def check_script(key: str) -> str:
-    """Return the shell script for the controller: it prints the result of the record if nothing has changed."""
-    return _filled(_LOOK + _CHECK, key)
+    """Return the shell script for the controller: it prints the result of the record if nothing has changed.
+
+    Ansible appends a command with `&&`, so the script does not end with a line break.
+    """
+    return _filled(_LOOK + _CHECK, key).rstrip()
 
 
 def parse_answer(output: str) -> dict[str, Any] | None:
