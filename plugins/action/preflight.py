@@ -45,16 +45,9 @@ class ActionModule(ActionBase):
             }
         )
         try:
-            result = self._read(options["files"], options["commands"])
-            result["unwritten"] = [
-                line
-                for name, file in result["files"].items()
-                if "content" in file
-                for line in unwritten(file["content"], options["pins"].get(name, {}), options["pattern"])
-            ]
+            return self._checked(self._read(options["files"], options["commands"]), options, task_vars or {})
         except ValueError as exc:
             raise AnsibleActionFail(shown(str(exc))) from None
-        return self._checked(result, options, task_vars or {})
 
     def _read(self, files: Mapping[str, str], commands: Mapping[str, Any]) -> dict[str, Any]:
         answers: list[Answer] = []
@@ -80,16 +73,21 @@ class ActionModule(ActionBase):
         for name in options["once"]:
             variables[name] = wrap_var(templar.template(variables[name]))
 
-        def messages(names: list[str]) -> list[str]:
-            texts = [text.strip() for name in names for text in templar.template(variables[name])]
-            return [shown(text) for text in texts if text]
+        def value(name: str) -> Any:
+            return templar.template(variables[name])
 
-        problems = messages(options["problems"])
+        problems = [text for name in options["problems"] for text in _messages(templar, variables[name])]
         if problems:
             return {**result, "failed": True, "msg": " ".join(problems)}
         if options["port_needs"]:
-            result["port_needs"] = _port_needs(templar.template(variables[options["port_needs"]]))
-        notes = messages(options["notes"])
+            result["port_needs"] = _port_needs(value(options["port_needs"]))
+        result["unwritten"] = [
+            line
+            for name, pins in options["pins"].items()
+            if "content" in result["files"][name]
+            for line in unwritten(result["files"][name]["content"], value(pins), options["pattern"])
+        ]
+        notes = [text for name in options["notes"] for text in _messages(templar, variables[name])]
         return {**result, "msg": " ".join(notes), "_ansible_verbose_always": True} if notes else result
 
 
@@ -98,6 +96,20 @@ def _content(path: str, answer: Answer) -> str | None:
         return file_content(answer)
     except ValueError as exc:
         raise ValueError(f"Cannot read {path}: {exc}") from None
+
+
+def _messages(templar: Any, checks: Any) -> list[str]:
+    """Return the messages of the checks whose conditions are all true, as a user sees them; without empty ones.
+
+    Ansible evaluates each variable that a template names, even behind a condition. Here, a condition is evaluated if
+    those before it are true, and a message if all of them are.
+    """
+    texts = [
+        templar.template(check["message"]).strip()
+        for check in checks
+        if all(boolean(templar.template(condition)) for condition in check["when"])
+    ]
+    return [shown(text) for text in texts if text]
 
 
 def _port_needs(needs: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,8 @@ options:
     type: dict
     default: {}
   pins:
-    description: Options with their values, by the name of a file in O(files). The role writes lines C(NAME=VALUE).
+    description: By the name of a file in O(files), the name of a variable with options and their values. It is computed
+      if the file exists. The role writes lines C(NAME=VALUE).
     type: dict
     default: {}
   pattern:
@@ -42,12 +43,14 @@ options:
     elements: str
     default: []
   problems:
-    description: Names of variables, each a list of messages. Empty ones are none. If there is any, the task fails.
+    description: Names of variables, each a list of checks. A check has a C(message), and in C(when) templates.
+      The message counts if all of them are true; an empty one does not count. A template is computed if those before it
+      are true. If any message counts, the task fails.
     type: list
     elements: str
     default: []
   notes:
-    description: Names of variables, each a list of messages to show. Empty ones are none.
+    description: Names of variables, each a list of checks as in O(problems). The messages are only shown.
     type: list
     elements: str
     default: []

@@ -16,7 +16,7 @@ import yaml
 from ansible_collections.hpc.ports.tests.support.plays import ROOT, played
 
 # Roles whose checks are data for one tasks file.
-SHARED = {"control_plane", "workspace", "monitoring"}
+SHARED = {"workspace", "monitoring"}
 GROUPS = "{slurm_controller: {hosts: {n1: }}, slurm_database: {hosts: {n1: }}, nfs_server: {hosts: {n1: }}}"
 
 
@@ -38,6 +38,9 @@ READ: dict[str, dict[str, Any]] = {
 }
 
 
+RUNS_KUBELET = {"control_plane_preflight": {"commands": {"units": {"rc": 0, "stdout": "kubelet.service loaded"}}}}
+
+
 def checks(role: str) -> dict[str, Any]:
     folder = ROOT / "roles" / role
 
@@ -50,7 +53,7 @@ def checks(role: str) -> dict[str, Any]:
         # The task of the role, without what it asks the host.
         (task,) = (task["hpc.ports.preflight"] for task in loaded("tasks/main.yml") if "hpc.ports.preflight" in task)
         # Two tasks, because one that finds a problem shows no notes.
-        tasks = [{"hpc.ports.preflight": {name: task[name]}} for name in ("problems", "notes")]
+        tasks = [{"hpc.ports.preflight": {name: task[name]}} for name in ("problems", "notes") if name in task]
     return {
         "hosts": "n1",
         "gather_facts": False,
@@ -132,7 +135,7 @@ def test_a_check_knows_nothing_of_what_is_shipped_where_the_site_does_without(tm
     ],
 )
 def test_a_kubelet_needs_flows_that_are_on(tmp_path: Path, variables: dict[str, Any], said: str) -> None:
-    line = checked(tmp_path, ["control_plane"], firewall_trusted_interfaces=["cni0"], **variables)
+    line = checked(tmp_path, ["control_plane"], firewall_trusted_interfaces=["cni0"], **RUNS_KUBELET, **variables)
     assert said in line
     assert bool(said) == ("A kubelet runs on n1" in line)
     assert f"ignored={int(bool(said))}" in line
@@ -167,3 +170,29 @@ def test_a_monitoring_server_is_not_open_to_many(tmp_path: Path, apart_from: lis
     assert message in line
     assert bool(message) == ("is in monitoring" in line)
     assert f"ignored={int(bool(message))}" in line
+
+
+@pytest.mark.parametrize(("rc", "printed"), [(0, ""), (1, "Failed to list kubelet.service")])
+def test_a_host_without_a_kubelet_needs_no_flow_but_an_answer(tmp_path: Path, rc: int, printed: str) -> None:
+    units = {"commands": {"units": {"rc": rc, "stdout": printed}}}
+    line = checked(tmp_path, ["control_plane"], control_plane_preflight=units)
+    assert "A kubelet runs on" not in line
+    assert (f"Cannot list the services of n1: {printed}" in line) == bool(rc)
+
+
+def test_a_condition_and_a_message_behind_a_false_one_are_not_evaluated(tmp_path: Path) -> None:
+    """Ansible evaluates each variable that a template names, even behind a condition: most of what a check cost."""
+    never = "{{ undefined_variable }}"
+    checks_of = [
+        {"when": ["{{ false }}", never], "message": never},
+        {"when": ["{{ true }}", "{{ 1 > 0 }}"], "message": "First."},
+        {"when": ["{{ true }}", "{{ [] | length > 0 }}"], "message": never},
+        {"when": [], "message": " {{ '' }} "},
+        {"when": [], "message": "{{ 'Second.' }}"},
+    ]
+    play = {"hosts": "all", "gather_facts": False, "vars": {"own_checks": checks_of}}
+    tasks = [{"hpc.ports.preflight": {name: ["own_checks"]}, "ignore_errors": True} for name in ("notes", "problems")]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{**play, "tasks": tasks}]), encoding="utf-8")
+    done = played("-i", "n1,", str(tmp_path / "play.yml"))
+    assert done.line.count('"msg": "First. Second."') == 2, done.line
+    assert "ok=2" in done.line and "ignored=1" in done.line
