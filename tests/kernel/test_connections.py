@@ -274,6 +274,42 @@ def test_no_connection_is_lost_as_flows_part_and_come_to_share_their_peers_again
     assert re.findall(r"set (\S+_v4) ", listed) == ["in_management_ssh_v4", "in_first-in_served-in_third_v4"]
 
 
+# ---- single ports and single addresses
+
+TO_A_PORT = f"""
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    sock.sendto(b"x", ("{HOST[4]}", 6000))
+"""
+# Of a flow for others: with them, the ports need a map of single ports.
+OTHERS = ("in", "others", [f"{port}/udp" for port in range(7000, 7200, 2)], NODES)
+ONE, LONG = ("in", "served", ["6000/udp"], CLIENTS), ("in", "served", ["5000-6500/udp"], CLIENTS)
+FEW = tuple(f"{address}/32" for address in (PEER[4], *(f"10.64.0.{2 * number}" for number in range(1, 16))))
+MOVES: dict[str, list[list[Any]]] = {
+    "a map of single ports comes and goes": [[ONE], [ONE, OTHERS]],
+    "a port moves between a short and a long range": [[ONE, OTHERS], [LONG, OTHERS]],
+    "a network joins single addresses": [
+        [("in", "served", ["6000/udp"], peers)] for peers in (FEW, (*FEW[1:], "192.0.2.0/24"))
+    ],
+    "single addresses outgrow their set": [
+        [("in", "served", ["6000/udp"], peers)] for peers in (FEW, (*FEW, "10.64.9.9/32"))
+    ],
+}
+
+
+@pytest.mark.parametrize("case", MOVES)
+def test_no_packet_is_lost_as_ports_and_addresses_move(machine: Machine, case: str) -> None:
+    ways = ways_between(machine, *(policy(*rules, interfaces=MANY) for rules in MOVES[case]))
+    with machine.host.entered():
+        sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind((HOST[4], 6000))
+    with sink, started(machine.pair.peer, TO_A_PORT):
+        switch(machine, ways, TIMES)
+    assert machine.counted("in_served") >= 50 * TIMES
+    assert machine.counted("denied_in") == 0
+
+
 # ---- packets that leave
 
 # Sends to the peer until it has to stop; then it prints how many packets left the host, and how many did not.

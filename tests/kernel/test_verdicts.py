@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import socket
@@ -18,7 +19,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.command import ru
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet, evaluate
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING
-from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, Pair, Space, forget_connections
+from ansible_collections.hpc.ports.tests.support.namespaces import HOST, PEER, ROOT, Pair, Space, forget_connections
 from ansible_collections.hpc.ports.tests.support.packets import Wires
 from ansible_collections.hpc.ports.tests.support.platforms import packets_at_edges, policies, special_packets
 from ansible_collections.hpc.ports.tests.support.run import examples, scaled
@@ -65,6 +66,19 @@ def test_every_verdict_of_the_kernel_is_that_of_evaluate(
                 check_verdicts(wires, policy, special_packets(direction))
                 check_verdicts(wires, policy, packets_at_edges(policy, direction, randomness, 150))
             check_loopback()
+
+
+def test_many_ports_and_single_addresses_have_the_verdicts_of_few(pair: Pair, wires: Wires) -> None:
+    """Many have a map of single ports in front, and single addresses a set without ranges."""
+    golden = ROOT / "tests" / "unit" / "golden" / "many_ports.json"
+    policy = parse_policy(json.loads(golden.read_text(encoding="utf-8")))
+    with pair.host.entered():
+        kernel.load("add table inet hpc_ports\ndelete table inet hpc_ports\n")
+        load_nftables(policy)
+        for direction in ("in", "out"):
+            forget_connections()
+            check_verdicts(wires, policy, special_packets(direction))
+            check_verdicts(wires, policy, packets_at_edges(policy, direction, random.Random(0), 600))
 
 
 def test_everything_is_each_port_and_protocol_and_changes_in_place(pair: Pair, wires: Wires) -> None:

@@ -7,6 +7,9 @@ The name of a set is made of the names of these flows. As long as the same flows
 place. Where the peers of one flow begin to differ, or become the same, all concerned sets have new names: they are
 filled before a rule looks them up, and the old set keeps its addresses as long as the old rules run (see `update.py`).
 So a packet half way through the old rules never finds the peers of another flow.
+
+Several single addresses have a set without intervals (see `single.py`). When a network joins them, the set is replaced
+in the same way, as a set cannot change its type.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.single import ending, size_for
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import digest
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, Rule, label, network_text
 
@@ -48,18 +52,20 @@ def peer_sets(rules: Sequence[Rule], parted: set[str]) -> PeerSets:
     """Return the sets of these rules; `parted` is from `split_flows`."""
     found = PeerSets({}, {label(rule, parted): {} for rule in rules})
     for (version, elements), labels in same_peers(rules, parted).items():
-        name = ANY if elements == (ANY,) else _set_name(labels, version)
+        are_single = len(elements) > 1 and not any("/" in element for element in elements)
+        size = size_for(len(elements)) if are_single else None
+        name = ANY if elements == (ANY,) else _set_name(labels, version, size)
         for rule_label in labels:
             found.names[rule_label][version] = name
         if name != ANY:
-            found.sets[name] = (definition(version), elements)
+            found.sets[name] = (definition(version, size), elements)
     return found
 
 
-def definition(version: int) -> str:
-    """Return the definition of a set of addresses."""
+def definition(version: int, size: int | None = None) -> str:
+    """Return the definition of a set of networks, or of single addresses with this size."""
     kinds = {family: kind for family, _word, kind in FAMILIES}
-    return f"type {kinds[version]}; flags interval;"
+    return f"type {kinds[version]}; " + (f"size {size};" if size else "flags interval;")
 
 
 def same_peers(rules: Sequence[Rule], parted: set[str]) -> dict[tuple[int, tuple[str, ...]], list[str]]:
@@ -86,11 +92,11 @@ def _elements(peers: Sequence[Network], version: int) -> tuple[str, ...]:
     return tuple(map(network_text, members))
 
 
-def _set_name(labels: Sequence[str], version: int) -> str:
-    """Return the name of a set: `in_web_v4`, `in_data-in_web_v4` or `peers_of_9_flows.HASH_v4`.
+def _set_name(labels: Sequence[str], version: int, size: int | None) -> str:
+    """Return the name of a set: `in_web_v4`, `in_data-in_web_v4`, `peers_of_9_flows.HASH_v4` or `in_web.single_16_v4`.
 
-    A label contains no dash and begins with a direction, so the three forms cannot collide.
+    A label contains no dash and begins with a direction, so the forms cannot collide.
     """
-    names = sorted(labels)
-    name = "{}_v{}".format("-".join(names), version)
-    return name if len(name) <= LONGEST_NAME else f"peers_of_{len(names)}_flows.{digest(names)}_v{version}"
+    names, end = sorted(labels), "{}_v{}".format(ending(size) if size else "", version)
+    name = "-".join(names) + end
+    return name if len(name) <= LONGEST_NAME else f"peers_of_{len(names)}_flows.{digest(names)}{end}"

@@ -7,11 +7,15 @@ Ports are cut into disjoint segments. For each protocol and direction, one named
 a short chain of address-set lookups. The names of maps are stable, so that a packet that is half way through the old
 rules finds the new contents of the same maps. The names of chains and sets (see `peer_sets.py`) are made of the names
 of their flows, not of ports or addresses: other flows can cut the ports into other segments.
+
+The kernel searches a map of ranges step by step. In front of a long one, another map has the single ports of its short
+ranges (see `single.py`). The map of ranges still has them all: a packet half way through the old rules, whose port just
+moves into or out of the other map, finds it there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import records
@@ -21,6 +25,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.peer_
     definition,
     peer_sets,
 )
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.single import ending, size_for
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft import as_script
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import PUBLISHED_TABLE, TABLE, digest, is_record
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
@@ -34,7 +39,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.policy import (
     segments,
     split_flows,
 )
-from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED
+from ansible_collections.hpc.ports.plugins.module_utils._model.ports import ALWAYS_ACCEPTED, PortRange
 
 # Behind connection tracking (-200), before the kernel translates addresses (-100): published ports are judged here.
 _BEFORE_NAT = "type filter hook prerouting priority dstnat - 10; policy accept;"
@@ -49,6 +54,8 @@ _FORWARDING = "type filter hook forward priority filter - 1; policy accept;"
 # filtered.
 _OPENS_NOTHING = "tcp flags & (fin | syn | rst | ack) != syn accept"
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
+# In front of a map with more segments is a map of single ports, with those of segments of up to so many ports.
+_MOST_SEARCHED, _MOST_SINGLE = 64, 16
 
 
 class Chain(NamedTuple):
@@ -169,14 +176,40 @@ def _maps(direction: str, cut: Sequence[Segment], parted: set[str]) -> dict[str,
     maps: dict[str, tuple[str, tuple[str, ...]]] = {}
     for protocol in sorted({segment.ports.protocol for segment in cut}):
         kind = "type inet_proto : verdict;" if protocol == "ip" else "type inet_service : verdict; flags interval;"
-        elements = [
-            f"{number} : jump {_chain_name(direction, _labels(segment, parted))}"
-            for segment in cut
-            if segment.ports.protocol == protocol
-            for number in segment.ports.numbers()
-        ]
-        maps[f"{direction}_{protocol}"] = (kind, tuple(elements))
+        own = [segment for segment in cut if segment.ports.protocol == protocol]
+        chains = {segment.ports: _chain_name(direction, _labels(segment, parted)) for segment in own}
+        jumps = [f"{key} : jump {chain}" for ports, chain in chains.items() for key in ports.numbers()]
+        maps[f"{direction}_{protocol}"] = (kind, tuple(jumps))
+        single = _single_ports(own)
+        if single:
+            kind = f"type inet_service : verdict; size {size_for(len(single))};"
+            jumps = [f"{port} : jump {chains[ports]}" for port, ports in single.items()]
+            maps[_single_name(direction, protocol, single)] = (kind, tuple(jumps))
     return maps
+
+
+def _single_ports(own: Sequence[Segment]) -> dict[int, PortRange]:
+    """Return each port of the short segments of a protocol, with its segment; none where a search is as fast."""
+    if len(own) <= _MOST_SEARCHED:
+        return {}
+    short = [
+        ports
+        for ports in (segment.ports for segment in own)
+        if ports.protocol != "ip" and ports.last - ports.first < _MOST_SINGLE
+    ]
+    return {port: ports for ports in short for port in range(ports.first, ports.last + 1)}
+
+
+def _single_name(direction: str, protocol: str, single: Mapping[int, PortRange]) -> str:
+    return f"{direction}_{protocol}{ending(size_for(len(single)))}"
+
+
+def _map_names(direction: str, protocol: str, cut: Sequence[Segment]) -> list[str]:
+    """Return the maps in which a packet of a protocol is looked up, in this order."""
+    own = [segment for segment in cut if segment.ports.protocol == protocol]
+    single = _single_ports(own)
+    names = [_single_name(direction, protocol, single)] if single else []
+    return names + ([f"{direction}_{protocol}"] if own else [])
 
 
 def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
@@ -267,9 +300,7 @@ def _judging(policy: Policy, direction: str, cut: Sequence[Segment], recorded: s
     is the direction by default.
     """
     maps = [
-        f"{_MAP_KEYS[protocol]} vmap @{direction}_{protocol}"
-        for protocol in _MAP_KEYS
-        if any(segment.ports.protocol == protocol for segment in cut)
+        f"{key} vmap @{name}" for protocol, key in _MAP_KEYS.items() for name in _map_names(direction, protocol, cut)
     ]
     # These rules have no anonymous sets or maps: replacing one loses connections (docs/ARCHITECTURE.md, section 6).
     asked = _on("iifname", policy.interfaces_of_containers, f"jump {_SERVING}") if direction == "in" else []

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterable
 from functools import cache
 
+from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.single import is_single
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange
 from ansible_collections.hpc.ports.plugins.module_utils._model.state import FlowView, FlowViews, State
 
@@ -35,8 +36,10 @@ def flow_views(state: State) -> FlowViews:
 
 def _ports_by_chain(state: State) -> dict[str, list[str]]:
     ports_by_chain: dict[str, list[str]] = {}
-    for name, lines in state.items():
-        for line in lines if name.startswith("map ") else ():
+    # A map of single ports has nothing that the map behind it lacks.
+    maps = [name for name in state if name.startswith("map ") and not is_single(name)]
+    for name, lines in ((name, state[name]) for name in maps):
+        for line in lines:
             if line.startswith("element "):
                 key, _separator, target = line[len("element ") :].partition(" : jump ")
                 ports_by_chain.setdefault("chain " + target, []).append(_as_written(key, name.rsplit("_", 1)[1]))

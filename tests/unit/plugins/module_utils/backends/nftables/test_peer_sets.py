@@ -126,12 +126,27 @@ def test_the_name_does_not_depend_on_the_order_of_the_rules() -> None:
 
 def test_no_two_groups_of_flows_have_one_name() -> None:
     """Names of flows that look like what the names of sets are made of."""
-    flows = ["in_a", "a", "a_v4", "out_a", "peers_of_2_flows", "v4", "in_a_v4"]
+    flows = ["in_a", "a", "a_v4", "out_a", "peers_of_2_flows", "v4", "in_a_v4", "a_single_16"]
     rules = [
         rule(flow, f"10.0.{number}.1/32", f"fd00:{number}::/64", direction=direction)
         for number, (direction, flow) in enumerate(product(("in", "out"), flows))
     ]
     assert len(found(*rules).sets) == 2 * len(rules)
+
+
+@pytest.mark.parametrize(
+    "count, name", [(1, "in_a_v4"), (2, "in_a.single_16_v4"), (16, "in_a.single_16_v4"), (17, "in_a.single_64_v4")]
+)
+def test_single_addresses_have_a_set_of_their_size(count: int, name: str) -> None:
+    sets = found(rule("a", *(f"10.0.0.{2 * number}/32" for number in range(count)))).sets
+    form = "flags interval;" if count == 1 else f"size {16 if count <= 16 else 64};"
+    assert {key: one for key, (one, _elements) in sets.items()} == {name: f"type ipv4_addr; {form}"}
+
+
+def test_a_network_among_single_addresses_needs_a_set_of_networks() -> None:
+    sets = found(rule("a", "10.0.0.1/32", "10.0.0.3/32", "fd00::1/128", "fd00::3/128", "fd00:1::/64"))
+    assert list(sets.sets) == ["in_a.single_16_v4", "in_a_v6"]
+    assert sets.lookups(rule("a"), "in_a")[0] == 'ip saddr @in_a.single_16_v4 counter name "in_a" accept'
 
 
 # ---- a packet half way through the old rules finds the peers of its flow, old or new

@@ -143,6 +143,30 @@ def test_segments_of_the_same_flows_share_a_chain() -> None:
     assert found.chains["in_a-b"].rules == found.chains["in_a"].rules + found.chains["in_b"].rules
 
 
+@pytest.mark.parametrize("count, single", [(64, []), (65, ["in_tcp.single_256"])])
+def test_more_than_64_segments_have_a_map_of_single_ports_in_front(count: int, single: list[str]) -> None:
+    found = ruleset_of_rules(flow("a", *(f"{2 * port}/tcp" for port in range(1, count + 1))), flow("c", "80/udp"))
+    assert [name for name in found.maps if "single" in name] == single
+    asked = [rule for rule in found.chains["arriving"].rules if "vmap" in rule]
+    assert asked == [*(f"tcp dport vmap @{name}" for name in (*single, "in_tcp")), "udp dport vmap @in_udp"]
+
+
+def test_a_map_of_single_ports_has_all_segments_of_up_to_16_ports() -> None:
+    found = ruleset_of(parse_policy(golden_policy("many_ports")))
+    expected = {}
+    for key, chain in targets(found).items():
+        first, _dash, last = key.partition("-")
+        ports = range(int(first), int(last or first) + 1)
+        expected.update({str(port): chain for port in ports if len(ports) <= 16})
+    assert {"1", "16"} <= set(expected) and not {"101", "117"} & set(expected)
+    assert targets(found, "in_tcp.single_256") == expected
+
+
+def test_ip_protocols_need_no_map_of_single_ones() -> None:
+    found = ruleset_of_rules(flow("a", *(f"{number}/ip" for number in range(60, 250, 2))))
+    assert [name for name in found.maps if name.startswith("in")] == ["in_ip"]
+
+
 def test_everything_has_an_element_for_each_ip_protocol_that_is_neither_tcp_nor_udp_nor_always_accepted() -> None:
     found = ruleset_of_rules(flow("a", *map(str, EVERYTHING)), flow("b", "112/ip"))
     assert targets(found) == targets(found, "in_udp") == {"0-65535": "in_a"}
@@ -521,6 +545,15 @@ def test_ports_that_somebody_added_in_a_form_of_their_own_stay_as_they_are() -> 
 def test_addresses_of_a_rule(rule: str, addresses: set[str]) -> None:
     found = flow_views({"chain c": (rule,), "set in_a_v4": ("type ipv4_addr", "element 10.0.0.1")})
     assert found == {"in_a": FlowView(frozenset(), frozenset(addresses))}
+
+
+def test_a_map_of_single_ports_shows_no_ports_of_its_own() -> None:
+    state = {
+        "chain in_a": ('counter name "in_a" accept',),
+        "map in_tcp": ("type inet_service : verdict", "flags interval", "element 80-81 : jump in_a"),
+        "map in_tcp.single_16": ("size 16", "element 80 : jump in_a", "element 81 : jump in_a"),
+    }
+    assert flow_views(state)["in_a"].ports == {"80-81/tcp"}
 
 
 def test_flows_that_look_up_one_set_share_one_list_of_addresses() -> None:
