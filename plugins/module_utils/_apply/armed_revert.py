@@ -16,7 +16,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply import lock
@@ -95,18 +95,29 @@ def arm(
         staged=_quoted(places.staged),
         folders=_quoted(places.folders),
     )
-    os.mkdir(folder_of(pending), 0o700)
-    for name, text in {**undo.files, SCRIPT: script}.items():
-        path = os.path.join(folder_of(pending), name)
+    folder = folder_of(pending)
+    os.mkdir(folder, 0o700)
+    try:
+        _write(folder, {**undo.files, SCRIPT: script})
+        write_note(folder, pending)
+        # Start the clock first: if this process is killed in between, it leaves a clock with nothing to undo.
+        _start_clock(pending)
+        # After all that undoes the change, as it needs the most room.
+        keep_code(folder, token)
+        with naming(ARMED):
+            os.symlink(pending.token, ARMED)
+    except BaseException:
+        # A clock that was started ends by itself, as its folder is gone.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return pending
+
+
+def _write(folder: str, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        path = os.path.join(folder, name)
         with naming(path), open(path, "w", encoding="utf-8") as file:
             file.write(text)
-    keep_code(folder_of(pending), token)
-    write_note(folder_of(pending), pending)
-    # Start the clock first: if this process is killed in between, it leaves a clock with nothing to undo.
-    _start_clock(pending)
-    with naming(ARMED):
-        os.symlink(pending.token, ARMED)
-    return pending
 
 
 def _forget_decided() -> None:

@@ -13,9 +13,9 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 
 from ansible_collections.hpc.ports.plugins.module_utils._apply import confirm
-from ansible_collections.hpc.ports.plugins.module_utils._linux.files import naming
 from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import SCRIPT
 
 _ARCHIVE = "code.zip"
@@ -31,7 +31,8 @@ exec {python} -I -S -c {program}
 def keep_code(folder: str, token: str) -> None:
     """Keep the archive that Ansible sent with this run in the folder of its change, and a script that confirms it.
 
-    Nothing is kept where this code came in another way, as Ansible can be told to unpack the archive. Raises OSError.
+    Nothing is kept where this code came in another way, as Ansible can be told to unpack the archive, or where there is
+    no room for it.
     """
     archive = getattr(__spec__.loader, "archive", "")
     if not (archive and sys.executable):
@@ -39,7 +40,15 @@ def keep_code(folder: str, token: str) -> None:
     kept, script = os.path.join(folder, _ARCHIVE), os.path.join(folder, SCRIPT)
     function = confirm.print_result
     program = _PROGRAM.format(archive=kept, module=function.__module__, function=function.__name__, token=token)
-    with naming(kept):
+    try:
         shutil.copyfile(archive, kept)
-    with naming(script), open(script, "w", encoding="utf-8") as file:
-        file.write(_SCRIPT.format(python=shlex.quote(sys.executable), program=shlex.quote(program)))
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(_SCRIPT.format(python=shlex.quote(sys.executable), program=shlex.quote(program)))
+    except OSError:
+        _remove((script, kept))
+
+
+def _remove(paths: tuple[str, ...]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            os.unlink(path)

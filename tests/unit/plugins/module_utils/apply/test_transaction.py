@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     undo = Undo("echo undone > ../undone", {})
     transaction.arm(PENDING.token, undo, Places(()), 30, PENDING.client, PENDING.client_port, PENDING.last_things)
     return tmp_path
+
+
+def test_a_change_that_cannot_be_armed_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pending: Pending) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(armed_revert, "_start_clock", fail)
+    with pytest.raises(OSError):
+        transaction.arm("0f3d", Undo("true", {"restore.nft": "x"}), Places(()), 30, "", 0, LAST_THINGS)
+    assert not (folder / "0f3d").exists()
 
 
 def renumber(folder: Path, found: object) -> None:
