@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
 from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
@@ -32,12 +33,11 @@ def parse_confirmation(output: str) -> dict[str, Any] | None:
 
 
 def marked_result(output: str, mark: str) -> dict[str, Any] | None:
-    """Return the dictionary of the first line with this mark, or None if it is missing or cut."""
-    for line in output.splitlines():
+    """Return the dictionary of the last line with this mark that is whole, or None. The script prints after the login."""
+    for line in reversed(output.splitlines()):
         if line.startswith(mark):
-            try:
+            with suppress(ValueError):
                 result = json.loads(line[len(mark) :])
-            except ValueError:
-                return None
-            return result if isinstance(result, dict) else None
+                if isinstance(result, dict):
+                    return result
     return None

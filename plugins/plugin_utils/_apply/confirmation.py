@@ -19,8 +19,8 @@ RETURN_WITHIN = 60.0
 _PAUSE = 0.5
 UNSEEN = "The connection ended while the host changed its firewall, so the changes are unknown."
 _FORGOTTEN = (
-    "The host does not know the change that it just received. It was probably restarted, and has the last confirmed "
-    "ruleset. Run again."
+    "The host does not know the change that it just received. Either it was restarted, and has the last confirmed "
+    "ruleset, or it has kept the change and its answer was lost. Run again."
 )
 _UNDONE = (
     "The host undid the change after {0} s, because no new connection confirmed it. The previous ruleset is active "

@@ -153,8 +153,8 @@ UNDONE = (
             {"status": "unknown"},
             "timed out",
             [],
-            "The host does not know the change that it just received. It was probably restarted, and has the last "
-            "confirmed ruleset. Run again.",
+            "The host does not know the change that it just received. Either it was restarted, and has the last "
+            "confirmed ruleset, or it has kept the change and its answer was lost. Run again.",
         ),
     ],
 )
