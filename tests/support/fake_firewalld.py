@@ -95,7 +95,7 @@ class FakeFirewalld:
     def handed_in(self) -> Firewalld:
         """Return what functions take."""
         return Firewalld(
-            Bus(self._run),
+            Bus(self._run, lambda *question: None),
             lambda what: self.table,
             lambda unit: self.is_active,
             lambda name: name if name in self.programs else None,

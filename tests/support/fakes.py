@@ -86,6 +86,10 @@ class FakeWay:
     def __init__(self, backend: FakeBackend, wanted: State) -> None:
         self._backend, self._wanted = backend, wanted
 
+    def check(self) -> None:
+        """Note that it is checked."""
+        self._backend.did("check")
+
     def undo(self) -> Undo:
         """Return how it is undone."""
         return Undo(f"undo {self._backend.name}", {})

@@ -169,10 +169,8 @@ def _firewalld_table() -> list[str]:
 def _reported_by_firewalld() -> list[str]:
     """Return our objects in the runtime configuration of firewalld. Rules and entries are sorted."""
     bus = importlib.import_module(f"{_UTILS}._backends.firewalld.dbus").Bus()
-    ipsets = {name: bus.call("ipset.getEntries", "s", name) for name in _ours(bus.call("ipset.getIPSets"))}
-    policies = {
-        name: bus.settings("policy.getPolicySettings", "s", name) for name in _ours(bus.call("policy.getPolicies"))
-    }
+    ipsets = {name: bus.read("ipset.getEntries", name) for name in _ours(bus.read("ipset.getIPSets"))}
+    policies = {name: bus.settings("policy.getPolicySettings", name) for name in _ours(bus.read("policy.getPolicies"))}
     return [f"{name} {json.dumps(sorted(entries))}" for name, entries in ipsets.items()] + [
         f"{name} {key} {sorted(value) if isinstance(value, list) else value}"
         for name, settings in policies.items()

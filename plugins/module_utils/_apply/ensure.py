@@ -83,12 +83,14 @@ def ensure_present(
         check_lockout(policy, client.connection, client.is_local)
     warnings = (*change.warnings, *filter(None, [client.warning(policy), fill_warning()]))
     if check:
+        change.check()
         return FirewallResult(change, warnings=warnings)
     with tools.transaction.exclusive_change() as waited_for:
         tools.backend(name).recover()
         _look_again(waited_for)
         # Another run may have changed the host meanwhile.
         change = _present_change(name, policy, options, tools)
+        change.check()
         terms = _terms(policy, options, client)
         is_first = change.procedure is not None and not change.running
         untracked = tools.track() if is_first else ""
@@ -101,6 +103,8 @@ def ensure_present(
 def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
     """Remove all that is ours; with `check`, only return what would change. Raises OSError, RuntimeError."""
     change = _absent_change(tools)
+    if check:
+        change.check()
     if check or not change.is_needed:
         return FirewallResult(change)
     with tools.transaction.exclusive_change() as waited_for:
@@ -108,6 +112,7 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
         tools.backend("firewalld").recover()
         _look_again(waited_for)
         change = _absent_change(tools)
+        change.check()
         make_absent(change)
     return FirewallResult(change, warnings=_waiting_notice(waited_for))
 

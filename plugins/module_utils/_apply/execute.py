@@ -91,7 +91,9 @@ def _last_things(change: Change, terms: Terms) -> LastThings:
 def _remove_other_backend(backend: Backend, name: str) -> None:
     try:
         backend.recover()
-        make_absent(backend.absent_change())
+        change = backend.absent_change()
+        change.check()
+        make_absent(change)
     except (CommandError, OSError, RuntimeError) as exc:
         raise RuntimeError(_NOT_LEFT.format(name, exc)) from exc
 

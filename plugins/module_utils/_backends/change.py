@@ -26,6 +26,9 @@ class NothingMade(RuntimeError):
 class Procedure(Protocol):
     """How a backend changes the rules that run."""
 
+    def check(self) -> None:
+        """Raise RuntimeError if the change would harm what is not ours. It takes long, so it is called once."""
+
     def undo(self) -> Undo:
         """Return how the host undoes the change. Raise CommandError or RuntimeError."""
 
@@ -70,6 +73,12 @@ class Change(NamedTuple):
     def is_needed(self) -> bool:
         """Return whether anything differs."""
         return self.before != self.after
+
+    def check(self) -> None:
+        """Raise RuntimeError if the change would harm what is not ours, such as settings of firewalld."""
+        for change in (self, self.leaving):
+            if change and change.procedure:
+                change.procedure.check()
 
     def described(self) -> dict[str, Any]:
         """Return the result that a module returns about the change."""

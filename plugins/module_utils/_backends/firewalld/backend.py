@@ -94,6 +94,10 @@ class ByReload(NamedTuple):
     wanted: State
     firewalld: Firewalld
 
+    def check(self) -> None:
+        """Raise RuntimeError if a reload would lose or break settings of others."""
+        check_reload(self.firewalld)
+
     def undo(self) -> Undo:
         """Return how the host undoes the change: it restores the old files if necessary, and reloads."""
         paths = self.firewalld.paths
@@ -130,6 +134,9 @@ class ByCalls(NamedTuple):
     new: Runtime
     wanted: State
     firewalld: Firewalld
+
+    def check(self) -> None:
+        """Do nothing: the calls change only what is ours."""
 
     def undo(self) -> Undo:
         """Return how the host undoes the change, from any phase."""
@@ -259,11 +266,7 @@ def _change(
 def _reload_or_calls(
     running: State, wanted: State, config: Config, items: FileContents, firewalld: Firewalld
 ) -> ByReload | ByCalls:
-    calls = _calls_if_enough(running, wanted, config, firewalld)
-    if calls:
-        return calls
-    check_reload(firewalld)
-    return ByReload(items, wanted, firewalld)
+    return _calls_if_enough(running, wanted, config, firewalld) or ByReload(items, wanted, firewalld)
 
 
 def _calls_if_enough(running: State, wanted: State, config: Config, firewalld: Firewalld) -> ByCalls | None:
@@ -277,7 +280,7 @@ def _calls_if_enough(running: State, wanted: State, config: Config, firewalld: F
     names = sorted({name[:-1] + copy for name in ipsets for copy in "ab"})
     old = Runtime(
         {name: firewalld.bus.rich_rules(name) for name in config.policies},
-        {name: firewalld.bus.call("ipset.getEntries", "s", name) for name in names},
+        {name: firewalld.bus.read("ipset.getEntries", name) for name in names},
     )
     new = Runtime(
         {name: [rule.text() for rule in policy.rules] for name, policy in config.policies.items()},
@@ -307,6 +310,10 @@ class Removal(NamedTuple):
 
     firewalld: Firewalld
 
+    def check(self) -> None:
+        """Raise RuntimeError if a reload would lose or break settings of others."""
+        check_reload(self.firewalld)
+
     def undo(self) -> Undo:
         """Return an empty undo: a removal needs no confirmation."""
         return Undo(":", {})
@@ -326,14 +333,12 @@ def absent_change(firewalld: Firewalld = _HERE) -> Change:
     views: tuple[FlowViews, FlowViews] = (_views(running, table, persistence.flow_names(present, paths)), {})
     # If somebody has flushed the kernel's rules, firewalld still knows ours.
     removal = Removal(firewalld) if running or runs and present and _is_known(firewalld) else None
-    if removal is not None:
-        check_reload(firewalld)
     procedure = joined(removal, removal_of_table(table))
     return _change({**running, **named(table)}, {}, present, {}, views, procedure, firewalld)
 
 
 def _is_known(firewalld: Firewalld) -> bool:
-    return any(name.startswith(PREFIX) for name in firewalld.bus.call("policy.getPolicies"))
+    return any(name.startswith(PREFIX) for name in firewalld.bus.read("policy.getPolicies"))
 
 
 def recover(firewalld: Firewalld = _HERE) -> None:

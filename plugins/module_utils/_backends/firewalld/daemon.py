@@ -117,7 +117,7 @@ def _check(firewalld: Firewalld, number: tuple[int, ...], version: str, state: s
         )
     backend = firewalld.bus.properties("FirewallBackend", path=CONFIG_PATH, interface=".config")[0]
     _check_backend(backend, firewalld.paths)
-    if firewalld.bus.call("queryPanicMode"):
+    if firewalld.bus.read("queryPanicMode"):
         raise RuntimeError(
             "firewalld is in panic mode: it drops every packet. Nothing was changed. Turn panic mode off "
             "(firewall-cmd --panic-off), and run again."
@@ -159,7 +159,7 @@ def check_reload(firewalld: Firewalld) -> None:
             "Create the ipsets, or remove the references to them.".format("; ".join(missing))
         )
     try:
-        firewalld.bus.call("checkPermanentConfig")
+        firewalld.bus.read("checkPermanentConfig")
     except CommandError as exc:
         raise RuntimeError(
             f"firewalld cannot load its saved configuration: {exc.output}. Nothing was changed. Fix the "

@@ -1,55 +1,82 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Talk to firewalld over D-Bus with busctl, which every host with systemd has (firewalld.dbus(5))."""
+"""Talk to firewalld over D-Bus (firewalld.dbus(5)).
+
+Changes are made with busctl, which every host with systemd has, as in the scripts that undo them. Before a reload,
+firewalld is asked forty questions: over one connection they take a sixth of the CPU time of as many processes.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import CommandError, Run, run
+from ansible_collections.hpc.ports.plugins.module_utils._linux.system_bus import PATIENCE, ErrorReply, SystemBus
 
 SERVICE = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"
 CONFIG_PATH = PATH + "/config"
-# Seconds; longer than any call to firewalld takes: 5,000 addresses take 5.
-_PATIENCE = 300
+_PROPERTIES = "org.freedesktop.DBus.Properties"
 # Do not start firewalld if somebody stopped it.
 _BUSCTL = ("busctl", "--system", "--auto-start=no")
 
+# A function that asks a service, such as `SystemBus.ask`; it returns None if busctl is to ask.
+Ask = Callable[..., Optional[list[Any]]]
+
 
 class Bus(NamedTuple):
-    """The D-Bus interface of firewalld, called with busctl."""
+    """The D-Bus interface of firewalld; `run` runs busctl."""
 
     run: Run = run
+    ask: Ask = SystemBus().ask
 
-    def call(self, method: str, *arguments: str, path: str = PATH) -> Any:
+    def call(self, method: str) -> None:
+        """Call a method that takes and returns nothing. Raises CommandError with firewalld's message in `output`."""
+        self.run(command(method))
+
+    def read(self, method: str, *names: str, path: str = PATH) -> Any:
         """Return what a method such as `ipset.getEntries` returns; None if it returns nothing. Structs are lists.
 
-        The arguments are a signature and values for busctl. Raises CommandError with firewalld's message in `output`.
+        The method changes nothing: it may be called twice. Raises CommandError with firewalld's message in `output`.
         """
-        replies = self._replies(command(method, *arguments, path=path))
-        return replies[0][0] if replies else None
+        interface, dot, name = method.rpartition(".")
+        values = self._asked(path, SERVICE + dot + interface, name, *names)
+        if values is None:
+            arguments = ["s" * len(names), *names] if names else []
+            values = (self._printed(command(method, *arguments, path=path)) or [[]])[0]
+        return values[0] if values else None
 
-    def settings(self, method: str, *arguments: str, path: str = PATH) -> dict[str, Any]:
+    def settings(self, method: str, *names: str, path: str = PATH) -> dict[str, Any]:
         """Return the settings that a method such as `zone.getZoneSettings2` returns (`a{sv}`). Raises CommandError."""
-        variants = self.call(method, *arguments, path=path)
+        variants = self.read(method, *names, path=path)
         return {name: variant["data"] for name, variant in variants.items()}
 
     def properties(self, *names: str, path: str = PATH, interface: str = "") -> list[Any]:
         """Return properties such as `version`. Raises CommandError, for example if firewalld is not running."""
-        return self._replies(property_command(*names, path=path, interface=interface))
+        values = [self._asked(path, _PROPERTIES, "Get", SERVICE + interface, name) for name in names]
+        variants = [value[0] for value in values if value]
+        if len(variants) < len(names):
+            return self._printed(property_command(*names, path=path, interface=interface))
+        return [variant["data"] for variant in variants]
 
     def rich_rules(self, policy: str) -> list[str]:
         """Return the rich rules of a policy at run time. Raises CommandError if the policy does not exist."""
-        return list(self.settings("policy.getPolicySettings", "s", policy).get("rich_rules", []))
+        return list(self.settings("policy.getPolicySettings", policy).get("rich_rules", []))
 
-    def _replies(self, arguments: Sequence[str]) -> list[Any]:
+    def _asked(self, path: str, interface: str, method: str, *names: str) -> list[Any] | None:
+        """Return the values that a method returns, or None if busctl is to ask. Raises CommandError."""
+        try:
+            return self.ask(SERVICE, path, interface, method, *names)
+        except ErrorReply as exc:
+            raise CommandError([f"{interface}.{method}", *names], 1, f"Call failed: {exc}") from exc
+
+    def _printed(self, arguments: Sequence[str]) -> list[Any]:
         """Return what busctl prints: for a call, the list of the values that it returns; for each property, its value.
 
-        busctl prints nothing for a call that returns nothing.
+        busctl prints nothing for a call that returns nothing. Raises CommandError.
         """
         program, *rest = arguments
         text = self.run([program, "--json=short", *rest])
@@ -62,7 +89,7 @@ class Bus(NamedTuple):
 def command(method: str, *arguments: str, path: str = PATH) -> list[str]:
     """Return the command that calls a method."""
     interface, dot, name = method.rpartition(".")
-    return [*_BUSCTL, f"--timeout={_PATIENCE}", "call", SERVICE, path, f"{SERVICE}{dot}{interface}", name, *arguments]
+    return [*_BUSCTL, f"--timeout={PATIENCE}", "call", SERVICE, path, f"{SERVICE}{dot}{interface}", name, *arguments]
 
 
 def property_command(*names: str, path: str = PATH, interface: str = "") -> list[str]:

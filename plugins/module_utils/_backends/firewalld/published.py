@@ -66,6 +66,11 @@ class Both(NamedTuple):
     policies: Procedure
     table: Procedure
 
+    def check(self) -> None:
+        """Check both. Raises RuntimeError."""
+        self.policies.check()
+        self.table.check()
+
     def undo(self) -> Undo:
         """Return how the host undoes both, from any moment: the table comes back in one transaction."""
         policies, table = self.policies.undo(), self.table.undo()

@@ -54,29 +54,27 @@ def _plain(value: Any) -> Any:
 
 def _running(bus: Bus) -> Settings:
     def ipset(name: str) -> dict[str, Any]:
-        return _ipset(bus.call("ipset.getIPSetSettings", "s", name))
+        return _ipset(bus.read("ipset.getIPSetSettings", name))
 
     return {
-        **_named("zone", bus.call("zone.getZones"), lambda name: bus.settings("zone.getZoneSettings2", "s", name)),
-        **_named(
-            "policy", bus.call("policy.getPolicies"), lambda name: bus.settings("policy.getPolicySettings", "s", name)
-        ),
-        **_named("ipset", bus.call("ipset.getIPSets"), ipset),
-        "direct": {kind: bus.call("direct.getAll" + kind.capitalize()) for kind in _DIRECT},
+        **_named("zone", bus.read("zone.getZones"), lambda name: bus.settings("zone.getZoneSettings2", name)),
+        **_named("policy", bus.read("policy.getPolicies"), lambda name: bus.settings("policy.getPolicySettings", name)),
+        **_named("ipset", bus.read("ipset.getIPSets"), ipset),
+        "direct": {kind: bus.read("direct.getAll" + kind.capitalize()) for kind in _DIRECT},
     }
 
 
 def _saved(bus: Bus) -> Settings:
     def names(kind: str) -> list[str]:
-        return list(bus.call(f"config.get{kind}Names", path=CONFIG_PATH))
+        return list(bus.read(f"config.get{kind}Names", path=CONFIG_PATH))
 
     def path(kind: str, name: str) -> str:
-        return str(bus.call(f"config.get{kind}ByName", "s", name, path=CONFIG_PATH))
+        return str(bus.read(f"config.get{kind}ByName", name, path=CONFIG_PATH))
 
     def ipset(name: str) -> dict[str, Any]:
-        return _ipset(bus.call("config.ipset.getSettings", path=path("IPSet", name)))
+        return _ipset(bus.read("config.ipset.getSettings", path=path("IPSet", name)))
 
-    direct = bus.call("config.direct.getSettings", path=CONFIG_PATH)
+    direct = bus.read("config.direct.getSettings", path=CONFIG_PATH)
     return {
         **_named("zone", names("Zone"), lambda name: bus.settings("config.zone.getSettings2", path=path("Zone", name))),
         **_named(

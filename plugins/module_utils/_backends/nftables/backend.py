@@ -35,6 +35,9 @@ class ByTransactions(NamedTuple):
     scripts: tuple[str, ...]
     table: str = names.TABLE
 
+    def check(self) -> None:
+        """Do nothing: a transaction changes only our table."""
+
     def undo(self) -> Undo:
         """Return how the host restores the rules that run now. Raises CommandError, RuntimeError."""
         return Undo("nft -f restore.nft", {"restore.nft": restoring_script(self.running, self.table)})

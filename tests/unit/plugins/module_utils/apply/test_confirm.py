@@ -167,5 +167,8 @@ def test_the_next_run_removes_the_rules_of_the_other_backend(tmp_path: Path, fai
             ensure_present("nftables", SAMPLE, OPTIONS, False, host.tools)
     else:
         assert not ensure_present("nftables", SAMPLE, OPTIONS, False, host.tools).pending
-    assert host.log[-3:] == ["firewalld recover", "firewalld make", "unlock"][: 2 if failure else 3] or failure
+    assert (
+        host.log[-4:] == ["firewalld recover", "firewalld check", "firewalld make", "unlock"][: 3 if failure else 4]
+        or failure
+    )
     assert (firewalld.running == {}) == (failure is None)

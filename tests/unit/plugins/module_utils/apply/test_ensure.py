@@ -31,7 +31,7 @@ from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, SSH, WEB
 # SAMPLE allows this client, WEB_ONLY does not.
 CLIENT = SshConnection("10.64.9.9", 51234, "192.0.2.1", 22, "eth0")
 WEB_ONLY = policy(WEB)
-APPLIED = ["lock", "nftables recover", "arm: undo nftables", "nftables make", "made", "unlock"]
+APPLIED = ["lock", "nftables recover", "nftables check", "arm: undo nftables", "nftables make", "made", "unlock"]
 OTHERS = Pending("other", 30, 0.0, "10.64.9.8", 1, LAST_THINGS)
 
 
@@ -158,7 +158,7 @@ def test_the_first_change_tracks_open_connections_before_and_after(host: FakeHos
     host.connection = CLIENT
     host.untracked = "Not tracked."
     assert present(host, SAMPLE).warnings == ("Not tracked.",)
-    assert host.tracked == ["nftables recover", "made"]
+    assert host.tracked == ["nftables check", "made"]
     assert present(host, policy(SSH)).warnings == ()
     assert len(host.tracked) == 2
 
@@ -168,10 +168,10 @@ def test_the_policy_for_cutting_connections_is_noted_with_the_change(host: FakeH
     assert pending and pending.last_things["cuts"]
 
 
-def test_check_mode_does_nothing(host: FakeHost) -> None:
+def test_check_mode_only_checks(host: FakeHost) -> None:
     host.connection = CLIENT
     found = present(host, SAMPLE, check=True)
-    assert (found.change.is_needed, found.pending, host.log, host.files()) == (True, None, [], [])
+    assert (found.change.is_needed, found.pending, host.log, host.files()) == (True, None, ["nftables check"], [])
 
 
 def test_a_policy_that_already_runs_is_neither_checked_nor_applied(host: FakeHost) -> None:
@@ -211,8 +211,20 @@ def test_a_change_that_fails_is_undone_unless_nothing_was_made(host: FakeHost, f
     host.backends["nftables"].failures["make"] = failure
     with pytest.raises(type(failure)):
         present(host, SAMPLE)
-    assert host.log == ["lock", "nftables recover", "arm: undo nftables", "nftables make", end]
+    assert host.log == [*APPLIED[:-2], end]
     assert host.files() == []
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("name", ["nftables", "firewalld"])
+def test_a_change_that_would_harm_others_is_refused(host: FakeHost, name: str, check: bool) -> None:
+    """Also where only the rules of the other backend cannot be removed."""
+    host.backends["firewalld"].running = {"rules": ("old",)}
+    host.backends[name].failures["check"] = RuntimeError("no")
+    with pytest.raises(RuntimeError, match="^no$"):
+        present(host, SAMPLE, check=check)
+    assert not {"nftables make", "firewalld make", "arm: undo nftables"} & set(host.log)
+    assert host.files() == [] and host.tracked == []
 
 
 def test_the_change_names_the_backend_that_it_replaces(host: FakeHost) -> None:
@@ -245,15 +257,27 @@ def test_nothing_to_remove(host: FakeHost) -> None:
 def test_the_rules_of_both_backends_are_removed(host: FakeHost, names: tuple[str, ...]) -> None:
     run_both(host, *names)
     assert ensure_absent(False, host.tools).change.is_needed
-    assert host.log == ["lock", "firewalld recover", *(f"{name} make" for name in names), "unlock"]
+    done = [f"{name} {what}" for what in ("check", "make") for name in names]
+    assert host.log == ["lock", "firewalld recover", *done, "unlock"]
     assert host.files() == []
     assert not any(backend.running for backend in host.backends.values())
 
 
-def test_a_removal_in_check_mode_does_nothing(host: FakeHost) -> None:
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("name", ["nftables", "firewalld"])
+def test_a_removal_that_would_harm_others_is_refused(host: FakeHost, name: str, check: bool) -> None:
+    run_both(host, "nftables", "firewalld")
+    host.backends[name].failures["check"] = RuntimeError("no")
+    with pytest.raises(RuntimeError, match="^no$"):
+        ensure_absent(check, host.tools)
+    assert not {"nftables make", "firewalld make"} & set(host.log)
+    assert host.files() == ["firewalld", "nftables"]
+
+
+def test_a_removal_in_check_mode_only_checks(host: FakeHost) -> None:
     run_both(host, "nftables")
     assert ensure_absent(True, host.tools).change.is_needed
-    assert (host.log, host.files()) == ([], ["nftables"])
+    assert (host.log, host.files()) == (["nftables check"], ["nftables"])
 
 
 def test_a_removal_waits_for_its_turn(host: FakeHost) -> None:

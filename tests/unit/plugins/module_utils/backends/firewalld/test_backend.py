@@ -209,11 +209,12 @@ def test_a_command_has_an_end(firewalld: FakeFirewalld, count: int, is_possible:
 
 def test_a_reload_that_would_lose_something_is_refused(firewalld: FakeFirewalld) -> None:
     firewalld.replies.update({"getPolicies": ["mine"], "getPolicySettings mine": variants({"services": ["ssh"]})})
-    with pytest.raises(RuntimeError, match="policy mine: services"):
-        change_to(firewalld, MORE)
-    with pytest.raises(RuntimeError, match="policy mine: services"):
-        absent_change(firewalld.handed_in)
-    assert by_calls(firewalld)
+    firewalld.published = TABLE
+    for change in (change_to(firewalld, MORE), absent_change(firewalld.handed_in)):
+        assert isinstance(change.procedure, Both)
+        with pytest.raises(RuntimeError, match="policy mine: services"):
+            change.check()
+    change_to(firewalld, OTHER_PEER).check()
 
 
 # ---- by calls
