@@ -93,23 +93,27 @@ def naming(path: str) -> Iterator[None]:
         raise OSError(exc.errno, exc.strerror, path) from exc
 
 
-def write(path: str, content: FileContent) -> None:
-    """Write a file or link that does not exist yet, and create its folder. Raises OSError."""
+def write(path: str, content: FileContent, is_lasting: bool = True) -> None:
+    """Write a file or link that does not exist yet, and create its folder. Raises OSError.
+
+    With `is_lasting`, the text of the file is on the disk then.
+    """
     with naming(path):
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         if content.target:
             os.symlink(content.target, path)
         else:
-            _write_text(path, content)
+            _write_text(path, content, is_lasting)
 
 
-def _write_text(path: str, content: FileContent) -> None:
+def _write_text(path: str, content: FileContent, is_lasting: bool) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, content.mode)
     with open(handle, "w", encoding="utf-8") as file:
         os.fchmod(handle, content.mode)
         file.write(content.text)
         file.flush()
-        os.fsync(handle)
+        if is_lasting:
+            os.fsync(handle)
 
 
 def commit(places: Places) -> None:

@@ -17,7 +17,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
-from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.peer_sets import same_peers
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import POLICY_IN, POLICY_OUT, PREFIX, digest
@@ -179,7 +178,8 @@ def kind_of(ipset: str) -> str:
 
 
 def _pairs(**attributes: object) -> str:
-    return " ".join(f"{name}={quoteattr(str(value))}" for name, value in attributes.items() if value != "")
+    # Names, addresses and ports were checked: no character of them has a meaning in XML. xml.sax would import urllib.
+    return " ".join(f'{name}="{value}"' for name, value in attributes.items() if value != "")
 
 
 def _element(element: tuple[str, ...]) -> str:

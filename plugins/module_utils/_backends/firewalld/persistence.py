@@ -71,7 +71,8 @@ def in_place(items: FileContents, paths: FirewalldPaths = PATHS) -> Iterator[Non
     try:
         for path in items:
             files.unlink(temporary_path(path))
-            files.write(temporary_path(path), items[path])
+            # A crash restores the kept files, so these need not be on the disk.
+            files.write(temporary_path(path), items[path], is_lasting=False)
             with files.naming(path):
                 os.replace(temporary_path(path), path)
         for path in places(items, paths).gone:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from xml.sax.saxutils import quoteattr
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.firewalld.config import (
     PRIORITY,
@@ -27,7 +26,7 @@ def ipset_xml(ipset: IPSet) -> str:
     return "".join(
         [
             _HEAD,
-            f"<ipset type={quoteattr(ipset.kind)}>\n",
+            f'<ipset type="{ipset.kind}">\n',
             f"  <short>{ipset.flow}</short>\n" if ipset.flow else "",
             '  <option name="family" value="inet6"/>\n' if ipset.version == 6 else "",
             *(f"  <entry>{entry}</entry>\n" for entry in ipset.entries),
