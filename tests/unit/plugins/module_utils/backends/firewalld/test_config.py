@@ -177,7 +177,7 @@ def test_containers_ask_for_names_from_their_networks(abilities: Abilities, egre
 
 @pytest.mark.parametrize("abilities", [OLD, NEW])
 def test_everything_is_a_rule_without_ports(abilities: Abilities) -> None:
-    ports, peers = list(map(str, EVERYTHING)), ("10.64.0.0/30",)
+    ports, peers = list(map(str, EVERYTHING)), ("10.64.0.0/30", "fd64::/64")
     data = policy(("in", "a", ports, peers), ("out", "a", ports, peers), egress="restricted")
     config = config_of(parse_policy(data), abilities)
     inward, outward = (
@@ -191,7 +191,10 @@ def test_everything_is_a_rule_without_ports(abilities: Abilities) -> None:
     assert outward == (
         [text.replace("source", "destination").replace("_in_", "_out_") for text in inward]
         if abilities == NEW
-        else ['rule family="ipv4" destination address="10.64.0.0/30" accept']
+        else [
+            f'rule family="{family}" destination address="{address}" accept'
+            for family, address in (("ipv4", "10.64.0.0/30"), ("ipv6", "fd64::/64"))
+        ]
     )
 
 
@@ -266,9 +269,23 @@ def test_flows_that_part_and_meet_have_the_same_ipsets() -> None:
     """So there is no reload."""
     configs = [
         config_of(parse_policy(policy(("in", "a", ["80/tcp"], MANY), ("in", "b", ["81/tcp"], peers))), NEW)
-        for peers in (MANY, MANY[1:], FEW, ("::/0",))
+        for peers in (MANY, MANY[1:], FEW, ())
     ]
     assert all(set(config.ipsets) == set(configs[0].ipsets) for config in configs)
+
+
+def test_only_flows_with_peers_of_ipv6_have_ipsets_for_them() -> None:
+    """Each ipset makes a reload longer."""
+    rules = [
+        ("in", "a", ["80/tcp"], ("10.0.0.0/8",)),
+        ("in", "b", ["81/tcp"], ("fd64::/64",)),
+        ("in", "c", ["82/tcp"], ()),
+    ]
+    config = config_of(parse_policy(policy(*rules)), NEW)
+    names = {"in_a_4a", "in_a_4b", "in_b_4a", "in_b_4b", "in_b_6a", "in_b_6b", "in_c_4a", "in_c_4b"}
+    assert {name[len("hpc_ports_") :] for name, ipset in config.ipsets.items() if ipset.flow} == names
+    looked_up = [rule.source[1] for rule in config.policies["hpc_ports_in"].rules if rule.flow]
+    assert sorted(name[len("hpc_ports_") :] for name in looked_up) == sorted(names)
 
 
 def test_flows_that_share_ipsets_share_one_list_of_addresses() -> None:
