@@ -16,8 +16,9 @@ description:
   - With firewalld the module changes its own policies and ipsets, whose names begin with C(hpc_ports_), and the table
     C(inet hpc_ports_published) beside firewalld, with its file in C(/etc/hpc-ports) and its unit, and nothing else - no
     zone, and no configuration of the user. Addresses and ports of a flow change while firewalld runs. Only if
-    flows are added or removed, a flow gets its first IPv6 address or loses its last one, or egress changes, is firewalld
-    reloaded, once. The module refuses this reload if it would discard runtime settings of the user that are not saved.
+    flows are added or removed, a flow gets its first IPv6 address or loses its last one, or egress changes, is
+    firewalld reloaded, once. The module refuses this reload if it would discard runtime settings of the user that are
+    not saved.
   - Compares the rules in the kernel with the policy, not only files. If nothing differs, nothing is reloaded.
   - Refuses a policy that would lock out the ssh connection of the task. With the connection plugin C(local), the
     connection is the one from which Ansible was started.

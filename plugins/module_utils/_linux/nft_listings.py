@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._linux.command import find_program
@@ -44,10 +45,11 @@ def tools() -> list[str]:
     return [_stamp(path) for path in tool_paths()]
 
 
-def tool_paths() -> list[str]:
-    """Return the paths of nft, its library and its files with names."""
-    paths = [path for pattern in _LIBRARIES for path in sorted(glob.glob(pattern))]
-    return [find_program("nft") or "", *paths, *_NAMES]
+@cache
+def tool_paths() -> tuple[str, ...]:
+    """Return the paths of nft, its library and its files with names, as they were at the first call."""
+    paths = (path for pattern in _LIBRARIES for path in sorted(glob.glob(pattern)))
+    return (find_program("nft") or "", *paths, *_NAMES)
 
 
 def _stamp(path: str) -> str:
@@ -100,6 +102,8 @@ class ListingCache(NamedTuple):
             return ""
 
     def _read(self, listing: Listing) -> list[str] | None:
+        if self._path(listing) in _UNWRITTEN:
+            return _UNWRITTEN[self._path(listing)]
         with suppress(OSError, ValueError), open(self._path(listing), encoding="utf-8") as file:
             content = json.load(file)
             if isinstance(content, list) and len(content) == 2 and all(isinstance(text, str) for text in content):

@@ -96,9 +96,11 @@ def test_a_missing_table_is_not_listed(host: Host) -> None:
     assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
 
 
-def test_a_missing_folder_is_not_created(host: Host, tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_created_and_a_run_lists_once(host: Host, tmp_path: Path) -> None:
     host.kept = host.kept._replace(folder=str(tmp_path / "none"))
-    assert [host.tells(), host.tells()] == [("text", 1), ("text", 2)]
+    assert [host.tells(), host.tells()] == [("text", 1), ("text", 1)]
+    host.digests["inet", "t"], host.text = "b", "other"
+    assert [host.tells(), host.tells()] == [("other", 2), ("other", 2)]
     assert not [*tmp_path.iterdir()]
 
 
