@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._model.evaluate import Packet
-from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Policy, Rule, parse_policy
+from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, Policy, Rule, parse_policy
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import EVERYTHING, PortRange
 from ansible_collections.hpc.ports.tests.firewalld.daemons import Daemon, call
 from ansible_collections.hpc.ports.tests.firewalld.verdicts import (
@@ -31,6 +32,8 @@ from ansible_collections.hpc.ports.tests.support.samples import DHCP_SERVER, SSH
 from ansible_collections.hpc.ports.tests.support.verdicts import PHASES, check_loopback, joined, load_nftables, passing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+_STRANGER = ip_network("fd64:ffff::1")
 
 
 @pytest.fixture(name="pair", scope="module")
@@ -75,7 +78,7 @@ def related(found: Sequence[Policy]) -> list[Policy]:
     return [
         wanted._replace(
             rules=tuple(
-                rule._replace(flow=f"f{number}")
+                rule._replace(flow=f"f{number}", peers=_of_both_versions(rule.peers))
                 for way, size in sizes.items()
                 for number, rule in enumerate((*_rules(wanted, way), *[_nobodys(way)] * size)[:size])
             )
@@ -91,6 +94,11 @@ def _rules(wanted: Policy, way: str) -> list[Rule]:
         for rule in wanted.rules
         if rule.direction == way
     ][:4]
+
+
+def _of_both_versions(peers: tuple[Network, ...]) -> tuple[Network, ...]:
+    """Return the peers with one of IPv6, as the first one of a flow costs a reload."""
+    return peers if any(peer.version == 6 for peer in peers) else (*peers, _STRANGER)
 
 
 def _nobodys(way: str) -> Rule:
