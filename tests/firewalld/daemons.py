@@ -53,13 +53,14 @@ mkdir /root/installed
 cp -a /etc/firewalld /etc/protocols /root/installed
 """
 _FROM_THE_PACKAGE = """
-systemctl stop hpc-ports-watch 2> /dev/null || :
+systemctl stop hpc-ports-watch hpc-ports-published 2> /dev/null || :
 rm -rf /etc/firewalld /etc/hpc-ports /run/hpc-ports /run/programs
 rm -f /etc/systemd/system/hpc-ports* /etc/systemd/system/.hpc-ports* \
   /etc/systemd/system/sysinit.target.wants/hpc-ports* /etc/systemd/system/sysinit.target.wants/.hpc-ports*
 cp -a /root/installed/* /etc
 nft delete table inet hpc_ports 2> /dev/null || :
 nft delete table inet hpc_ports_published 2> /dev/null || :
+[ "$(systemctl show --property=LoadState --value hpc-ports-published)" != loaded ] || systemctl daemon-reload
 systemctl reset-failed
 """
 _RESTART = f"""
