@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import marked_result
 from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER, PUBLISHED_SERVICE, SERVICE, SETTINGS
+from ansible_collections.hpc.ports.plugins.module_utils._model.one_line import one_line
 
 # Lines: the key, the digest, the result as JSON, then the paths of more files that the module reads.
 RECORD = FOLDER + "/unchanged"
@@ -95,11 +96,8 @@ def digest_script() -> str:
 
 
 def check_script(key: str) -> str:
-    """Return the shell script for the controller: it prints the result of the record if nothing has changed.
-
-    Ansible appends a command with `&&`, so the script does not end with a line break.
-    """
-    return _filled(_LOOK + _CHECK, key).rstrip()
+    """Return the shell command for the controller: it prints the result of the record if nothing has changed."""
+    return one_line(_filled(_LOOK + _CHECK, key))
 
 
 def parse_answer(output: str) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._model.one_line import one_line
+
 _MARK = "hpc.ports answer:"
 # A line for each answer: the mark, its number, the exit code, and what was printed, base64. A login may print lines of
 # its own.
@@ -38,9 +40,9 @@ class Answer(NamedTuple):
 
 
 def answers_script(files: Iterable[str], commands: Iterable[Sequence[str]]) -> str:
-    """Return the shell script that prints the contents of the files, and what the commands print."""
+    """Return the shell command that prints the contents of the files, and what the commands print."""
     asked = [*(["base64", "--", path] for path in files), *commands]
-    return _SCRIPT + "".join(f"answer {shlex.join(command)}\n" for command in asked)
+    return one_line(_SCRIPT + "".join(f"answer {shlex.join(command)}\n" for command in asked))
 
 
 def parse_answers(output: str, count: int) -> list[Answer]:
