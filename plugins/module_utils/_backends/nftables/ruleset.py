@@ -53,6 +53,7 @@ _FORWARDING = "type filter hook forward priority filter - 1; policy accept;"
 # conntrack does not know a connection yet that was open before the first ruleset, so only packets that open one are
 # filtered.
 _OPENS_NOTHING = "tcp flags & (fin | syn | rst | ack) != syn accept"
+_REPLIES = "ct state established,related accept"
 _MAP_KEYS = {"tcp": "tcp dport", "udp": "udp dport", "ip": "meta l4proto"}
 # In front of a map with more segments is a map of single ports, with those of segments of up to so many ports.
 _MOST_SEARCHED, _MOST_SINGLE = 64, 16
@@ -219,6 +220,7 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
     judges the rest: multicast, broadcast, and packets that NAT sent here from an address that is not the host's.
     """
     known = _known("in", policy)
+    trusted = [rule for rule in known if rule != _REPLIES]
     # Without its rules, the chain that judges would let all packets to the host pass.
     judged = (f"jump {_ARRIVING}", *(("drop",) if policy.mode == "enforce" else ()))
     to_own = [
@@ -228,11 +230,12 @@ def _inward(policy: Policy, cut: Sequence[Segment]) -> dict[str, Chain]:
     ]
     return {
         "prerouting": Chain((*known, *_not_to_own(policy.addresses), *judged), _BEFORE_NAT),
+        # Most new packets are to an address of the host: they pass few rules.
         "input": Chain(
-            (*known, _TO_TRANSLATED, *to_own, "fib daddr type local accept", f"jump {_ARRIVING}"),
+            (_REPLIES, _TO_TRANSLATED, *to_own, *trusted, "fib daddr type local accept", f"jump {_ARRIVING}"),
             _hook(policy, "input"),
         ),
-        _TRANSLATED: Chain((*(f"ct original {rule}" for rule in to_own), *judged)),
+        _TRANSLATED: Chain((*trusted, *(f"ct original {rule}" for rule in to_own), *judged)),
         **_serving(policy),
         _ARRIVING: Chain(_judging(policy, "in", cut)),
     }
@@ -272,7 +275,7 @@ def _forwarded(policy: Policy, cut: Sequence[Segment] | None) -> dict[str, Chain
         for interface in policy.filtered_containers
     ]
     trusted = [*_on("iifname", policy.trusted_interfaces), *_on("oifname", policy.trusted_interfaces)]
-    known = ["ct state established,related accept", "ct status dnat accept", *trusted]
+    known = [_REPLIES, "ct status dnat accept", *trusted]
     return {**chains, _FORWARD: Chain((*known, *judging), _FORWARDING)}
 
 
@@ -318,7 +321,7 @@ def _denial(policy: Policy, direction: str, recorded: str = "") -> list[str]:
 def _known(direction: str, policy: Policy) -> list[str]:
     """Return the rules that accept loopback, replies, and trusted interfaces."""
     name = "iifname" if direction == "in" else "oifname"
-    rules = [f'{name} "lo" accept', "ct state established,related accept"]
+    rules = [f'{name} "lo" accept', _REPLIES]
     if direction == "out":
         rules.append(_OPENS_NOTHING)
     interfaces = policy.trusted_interfaces + (policy.container_interfaces if direction == "out" else ())
