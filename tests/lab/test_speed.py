@@ -25,8 +25,9 @@ from ansible_collections.hpc.ports.tests.support.hosts import (
 from ansible_collections.hpc.ports.tests.support.run import scaled
 
 SITE = ("playbooks/site.yml", *FIREWALL_ONLY)
-# The most that such a run may cost, times the ping, on the controller and the hosts together: 0.2 over what it costs.
-MOST = {(FIREWALL,): 1.2, SITE: 1.4}
+# The most that such a run may cost, times the ping, on the controller and the hosts together. On a busy machine it
+# costs 0.9 to 1.0, and the whole site 1.2 to 1.35; a single round differs by 0.15.
+MOST = {(FIREWALL,): 1.2, SITE: 1.5}
 PING = """
 - hosts: "{{ groups | hpc.ports.host_pattern }}"
   gather_facts: false
