@@ -33,7 +33,7 @@ def parse_confirmation(output: str) -> dict[str, Any] | None:
 
 
 def marked_result(output: str, mark: str) -> dict[str, Any] | None:
-    """Return the dictionary of the last line with this mark that is whole, or None. The script prints after the login."""
+    """Return the dictionary of the last whole line with this mark, or None. The script prints after the login."""
     for line in reversed(output.splitlines()):
         if line.startswith(mark):
             with suppress(ValueError):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scripts that the controller sends as one line, because a login shell such as csh runs each line of a text by itself."""
+"""Scripts that the controller sends as one line: a login shell such as csh runs each line of a text by itself."""
 
 from __future__ import annotations
 
