@@ -9,6 +9,7 @@ to the modules `firewall` (rules of ours in the other backend) and `firewall_cut
 
 from __future__ import annotations
 
+import sys
 import syslog
 import time
 from contextlib import AbstractContextManager
@@ -58,7 +59,7 @@ def print_result(token: str) -> None:
     result = module_result(token)
     syslog.openlog("ansible-hpc.ports.firewall_confirm", syslog.LOG_PID)
     syslog.syslog(f"Invoked with the code that the host kept: {result.get('status', 'failed')}")
-    print(marked_line(result))
+    sys.stdout.write(marked_line(result) + "\n")
 
 
 def module_result(token: str) -> dict[str, Any]:

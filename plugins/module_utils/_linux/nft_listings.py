@@ -85,6 +85,7 @@ class ListingCache(NamedTuple):
     def _text(self, listing: Listing, before: str, makes: Callable[[], str]) -> str:
         kept = self._read(listing) if before else None
         if kept and kept[0] == before:
+            self._write_all()
             return kept[1]
         text = makes()
         # Do not keep a listing if the tables changed meanwhile.
@@ -113,6 +114,9 @@ class ListingCache(NamedTuple):
     def _write(self, listing: Listing, content: list[str]) -> None:
         """Keep the listing once the folder exists: a host that we never changed gets no folder."""
         _UNWRITTEN[self._path(listing)] = content
+        self._write_all()
+
+    def _write_all(self) -> None:
         if os.path.isdir(self.folder):
             while _UNWRITTEN:
                 self._write_file(*_UNWRITTEN.popitem())

@@ -87,10 +87,15 @@ class SystemBus:
         if not line.startswith(b"OK "):
             raise ValueError(f"The bus does not accept this user: {line!r}")
 
+    @property
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            raise OSError("There is no connection to the bus.")
+        return self._socket
+
     def _answer(self, target: Sequence[str], arguments: Sequence[str]) -> list[Any]:
-        assert self._socket
         self._serial += 1
-        self._socket.sendall(call_message(self._serial, target, arguments))
+        self._connected.sendall(call_message(self._serial, target, arguments))
         kind, fields, body = self._message()
         # The bus also sends signals, such as the name of this connection.
         while kind not in (_REPLY, _ERROR) or fields.get(_REPLY_SERIAL) != self._serial:
@@ -111,10 +116,9 @@ class SystemBus:
         return kind, {code: value["data"] for code, value in fields}, self._received(body_size)
 
     def _received(self, size: int) -> bytes:
-        assert self._socket
         parts = []
         while size:
-            parts.append(self._socket.recv(min(size, 1 << 20)))
+            parts.append(self._connected.recv(min(size, 1 << 20)))
             if not parts[-1]:
                 raise OSError("The bus has closed the connection.")
             size -= len(parts[-1])

@@ -101,6 +101,6 @@ def test_ansible_is_asked_once_for_the_variables_of_a_host() -> None:
 
     variables = {"firewall_cluster": "alpha", "ansible_host": "10.0.0.1", "slurm_port": 1, "other": 2}
     read = ReadOnce(Counting(node1=variables, node2={}), ["firewall", "slurm"])
-    for _ in range(2):
+    for _time in range(2):
         assert read.raw_get("node1") == {key: value for key, value in variables.items() if key != "other"}
     assert (asked, read["node1"], list(read), len(read)) == (["node1"], variables, ["node1", "node2"], 2)

@@ -291,7 +291,8 @@ def test_only_flows_with_peers_of_ipv6_have_ipsets_for_them() -> None:
 def test_flows_that_share_ipsets_share_one_list_of_addresses() -> None:
     config = config_of(parse_policy(policy(("in", "a", ["80/tcp"], MANY), ("in", "b", ["81/tcp"], MANY))), NEW)
     found = flow_views(wanted_state(config), flow_names(config))
-    assert found["in_a"].addresses is found["in_b"].addresses == frozenset(MANY)
+    assert found["in_a"].addresses is found["in_b"].addresses
+    assert found["in_a"].addresses == frozenset(MANY)
     assert [sorted(found[name].ports) for name in ("in_a", "in_b")] == [["80/tcp"], ["81/tcp"]]
 
 
