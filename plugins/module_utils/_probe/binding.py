@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -21,8 +22,12 @@ from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process 
 _Take = Callable[[PortRange, str], socket.socket]
 _BACKLOG = 1024
 _PATIENCE = 5.0
-"""Seconds in which a connection that uses a port as its own end may close."""
+"""Seconds to wait for an outgoing connection that uses a port to end."""
+_TIME_WAIT = 65.0
+"""Seconds to wait for the port of a connection that this host has ended: the kernel keeps it for 60 s."""
 _PAUSE = 0.1
+# Columns of /proc/net/tcp, see proc(5).
+_LOCAL, _STATE, _IN_TIME_WAIT = 1, 3, "06"
 
 
 @dataclass
@@ -77,7 +82,7 @@ def bind_ports(
     """Bind each port to the wildcard addresses, or to single addresses if a service holds it on some address.
 
     `before`: which addresses services held before the call. `take`: the function that binds one port. `patience`:
-    seconds to wait for ports that are in use though no service holds them.
+    seconds to wait for ports that outgoing connections use; those in TIME_WAIT take up to a minute.
     """
     bound = BoundPorts()
     for port in ports:
@@ -91,18 +96,38 @@ def bind_ports(
                 for address, text in reasons.items():
                     if text:
                         bound.not_held.setdefault(address, {})[str(port)] = text
-    _bind_late(bound, before, take, time.monotonic() + patience)
+    _bind_late(bound, before, take, patience)
     return bound
 
 
-def _bind_late(bound: BoundPorts, before: Holders, take: _Take, end: float) -> None:
-    """Try the ports again that are in use without a service: outgoing connections use them, and most of these end."""
-    while (waiting := list(_in_use_without_service(bound))) and time.monotonic() < end:
+def _bind_late(bound: BoundPorts, before: Holders, take: _Take, patience: float) -> None:
+    """Try the ports again that are in use without a service: outgoing connections use them, and many of these end."""
+    began = time.monotonic()
+    while waiting := list(_in_use_without_service(bound)):
+        waited = time.monotonic() - began
+        if waited > patience and (waited > _TIME_WAIT or not any(map(_is_left, waiting))):
+            break
         time.sleep(_PAUSE)
         for address, port in waiting:
             if not _bind_one(bound, before, parse_ports(port), address, take):
                 del bound.not_held[address][port]
     bound.not_held = {address: reasons for address, reasons in bound.not_held.items() if reasons}
+
+
+def _is_left(held: tuple[str, str]) -> bool:
+    """Return whether a connection of this port, which has ended, is in TIME_WAIT."""
+    port = parse_ports(held[1])
+    return port.protocol == "tcp" and port.first in ports_in_time_wait()
+
+
+def ports_in_time_wait() -> set[int]:
+    """Return the TCP ports of this host whose connections have ended and that the kernel does not give out yet."""
+    ports = set()
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError), open(f"/proc/self/net/{name}", encoding="ascii") as file:
+            columns = [line.split() for line in file]
+        ports |= {int(line[_LOCAL].rpartition(":")[2], 16) for line in columns if line[_STATE] == _IN_TIME_WAIT}
+    return ports
 
 
 def _in_use_without_service(bound: BoundPorts) -> Iterator[tuple[str, str]]:

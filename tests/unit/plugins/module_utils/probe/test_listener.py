@@ -9,12 +9,14 @@ import errno
 import socket
 import struct
 from collections import Counter
+from itertools import count
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders
 from ansible_collections.hpc.ports.plugins.module_utils._model.ports import PortRange, parse_ports
 from ansible_collections.hpc.ports.plugins.module_utils._model.wire import Counts, ListenerFacts
-from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import BoundPorts, bind_ports
+from ansible_collections.hpc.ports.plugins.module_utils._probe import binding
+from ansible_collections.hpc.ports.plugins.module_utils._probe.binding import BoundPorts, bind_ports, ports_in_time_wait
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener import stop_result
 from ansible_collections.hpc.ports.plugins.module_utils._probe.listener_process import Orders, reply_control, serve
 
@@ -81,6 +83,36 @@ def test_a_port_in_use_without_a_service_is_bound_when_it_becomes_free() -> None
         "fd00::1": ["80/tcp"],
     }
     assert (found.in_use, found.not_held) == ({}, {})
+
+
+@pytest.mark.parametrize("protocol, port, is_waited_for", [("tcp", 80, True), ("udp", 80, False), ("tcp", 81, False)])
+def test_a_port_in_time_wait_is_waited_for_longer(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, port: int, is_waited_for: bool
+) -> None:
+    monkeypatch.setattr(binding, "ports_in_time_wait", lambda: {port})
+    monkeypatch.setattr(binding, "_PAUSE", 0)
+    tried = count()
+
+    def opened(wanted: PortRange, address: str) -> socket.socket:
+        if next(tried) < 4:
+            raise OSError(errno.EADDRINUSE, "in use")
+        return socket.socket()
+
+    found = bind_ports([parse_ports(f"80/{protocol}")], ["10.0.0.1"], {}, opened, patience=-1)
+    for sock in found.sockets:
+        sock.close()
+    assert found.listening.get("10.0.0.1", []) == ["80/tcp"] * is_waited_for
+    assert bool(found.not_held) is not is_waited_for
+
+
+def test_ports_in_time_wait_are_those_of_the_end_that_closed_first() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        own, (far, _address) = client.getsockname()[1], server.accept()
+        with far:
+            assert own not in ports_in_time_wait()
+            client.close()
+            far.recv(1)
+    assert own in ports_in_time_wait()
 
 
 def test_only_ports_in_use_are_tried_again() -> None:
