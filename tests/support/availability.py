@@ -31,12 +31,12 @@ while True:
     listener.accept()[0].close()
 """
 APPLIES = """
-import json, sys
+import json, sys, uuid
 from ansible_collections.hpc.ports.plugins.module_utils._apply.confirm import confirm
 from ansible_collections.hpc.ports.plugins.module_utils._apply.ensure import Options, ensure_present
-for number, data in enumerate(json.load(sys.stdin)):
+for data in json.load(sys.stdin):
     options = Options(confirm_within=300, lockout_guard=True, cut_established=False, transport="",
-                      token=f"{number:032x}", watch=False)
+                      token=uuid.uuid4().hex, watch=False)
     assert ensure_present(sys.argv[1], data, options, check=False).pending
     assert confirm(options.token)["status"] == "confirmed"
 """
