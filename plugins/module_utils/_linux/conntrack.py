@@ -12,20 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    ALL,
-    FAMILIES,
-    NEW,
-    ONE,
-    NetlinkError,
-    address_bytes,
-    address_text,
-    ask,
-    attribute,
-    attributes,
-    number,
-    part,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 
 TCP, UDP = 6, 17
 
@@ -91,7 +78,7 @@ class ConntrackEntry(NamedTuple):
 
 def entries() -> Iterator[ConntrackEntry]:
     """Yield all tracked connections. Raises NetlinkError."""
-    return map(parse_entry, ask(_NETFILTER, _GET, ALL, _HEAD.pack(0, 0, 0)))
+    return map(parse_entry, netlink.ask(_NETFILTER, _GET, netlink.ALL, _HEAD.pack(0, 0, 0)))
 
 
 def create_established(there: ConntrackTuple) -> None:
@@ -100,92 +87,99 @@ def create_established(there: ConntrackTuple) -> None:
     The entry is as the kernel makes it when it sees such a connection for the first time. Does nothing if the kernel
     tracks the connection. Raises NetlinkError.
     """
-    family = FAMILIES[6 if ":" in there.source else 4]
+    family = netlink.FAMILIES[6 if ":" in there.source else 4]
     back = ConntrackTuple(there.protocol, there.target, there.target_port, there.source, there.source_port)
     seconds = _number(_FOLDER + "/nf_conntrack_tcp_timeout_established") or _FIVE_DAYS
     liberal = bytes([_LIBERAL, _LIBERAL])  # value and mask
-    tcp = attribute(_TCP_STATE, bytes([_ESTABLISHED])) + b"".join(
-        attribute(kind, liberal) for kind in (_TCP_FLAGS_THERE, _TCP_FLAGS_BACK)
+    tcp = netlink.attribute(_TCP_STATE, bytes([_ESTABLISHED])) + b"".join(
+        netlink.attribute(kind, liberal) for kind in (_TCP_FLAGS_THERE, _TCP_FLAGS_BACK)
     )
     body = b"".join(
         (
             _nest(_THERE, _tuple_bytes(there)),
             _nest(_BACK, _tuple_bytes(back)),
-            attribute(_STATUS, struct.pack("!I", _SEEN_REPLY | _ASSURED | _CONFIRMED)),
-            attribute(_TIMEOUT, struct.pack("!I", seconds)),
+            netlink.attribute(_STATUS, struct.pack("!I", _SEEN_REPLY | _ASSURED | _CONFIRMED)),
+            netlink.attribute(_TIMEOUT, struct.pack("!I", seconds)),
             _nest(_PROTOCOL_INFO, _nest(_TCP_INFO, tcp)),
         )
     )
     try:
-        for answer in ask(_NETFILTER, _CREATE, ONE | NEW, _HEAD.pack(family, 0, 0) + body):
-            raise NetlinkError(f"Got an answer of {len(answer)} bytes to a new entry, expected none.")
-    except NetlinkError as exc:
+        for answer in netlink.ask(_NETFILTER, _CREATE, netlink.ONE | netlink.NEW, _HEAD.pack(family, 0, 0) + body):
+            raise netlink.NetlinkError(f"Got an answer of {len(answer)} bytes to a new entry, expected none.")
+    except netlink.NetlinkError as exc:
         if exc.code != errno.EEXIST:
             raise
 
 
 def _tuple_bytes(way: ConntrackTuple) -> bytes:
     kinds = (_SOURCES[1], _TARGETS[1]) if ":" in way.source else (_SOURCES[0], _TARGETS[0])
-    addresses = attribute(kinds[0], address_bytes(way.source)) + attribute(kinds[1], address_bytes(way.target))
+    addresses = netlink.attribute(kinds[0], netlink.address_bytes(way.source)) + netlink.attribute(
+        kinds[1], netlink.address_bytes(way.target)
+    )
     protocol = (
-        attribute(_NUMBER, bytes([way.protocol]))
-        + attribute(_SOURCE_PORT, struct.pack("!H", way.source_port))
-        + attribute(_TARGET_PORT, struct.pack("!H", way.target_port))
+        netlink.attribute(_NUMBER, bytes([way.protocol]))
+        + netlink.attribute(_SOURCE_PORT, struct.pack("!H", way.source_port))
+        + netlink.attribute(_TARGET_PORT, struct.pack("!H", way.target_port))
     )
     return _nest(_ADDRESSES, addresses) + _nest(_PROTOCOL, protocol)
 
 
 def _nest(kind: int, content: bytes) -> bytes:
-    return attribute(kind | _NESTED, content)
+    return netlink.attribute(kind | _NESTED, content)
 
 
 def delete(entry: ConntrackEntry) -> None:
     """Delete an entry. Raises NetlinkError, with ENOENT if the entry no longer exists."""
-    for answer in ask(_NETFILTER, _DELETE, ONE, _HEAD.pack(entry.family, 0, 0) + entry.name):
-        raise NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
+    for answer in netlink.ask(_NETFILTER, _DELETE, netlink.ONE, _HEAD.pack(entry.family, 0, 0) + entry.name):
+        raise netlink.NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
 
 
 def parse_entry(body: bytes) -> ConntrackEntry:
     """Return the entry of an answer. Raises NetlinkError."""
-    content = attributes(body[_HEAD.size :])
-    there = _tuple(part(content, _THERE))
+    content = netlink.attributes(body[_HEAD.size :])
+    there = _tuple(netlink.part(content, _THERE))
     info = _tcp_info(content) if there.protocol == TCP else {}
     return ConntrackEntry(
         there=there,
-        back=_tuple(part(content, _BACK)),
-        picked_up=_TCP_FLAGS_THERE in info and bool(number("=B", info[_TCP_FLAGS_THERE]) & _LIBERAL),
-        is_over=_TCP_STATE in info and number("=B", info[_TCP_STATE]) in (_TIME_WAIT, _CLOSE),
-        is_related=_STATUS in content and bool(number("!I", content[_STATUS]) & _EXPECTED),
+        back=_tuple(netlink.part(content, _BACK)),
+        picked_up=_TCP_FLAGS_THERE in info and bool(netlink.number("=B", info[_TCP_FLAGS_THERE]) & _LIBERAL),
+        is_over=_TCP_STATE in info and netlink.number("=B", info[_TCP_STATE]) in (_TIME_WAIT, _CLOSE),
+        is_related=_STATUS in content and bool(netlink.number("!I", content[_STATUS]) & _EXPECTED),
         master=_tuple(content[_MASTER]) if _MASTER in content else None,
-        family=number("=B", body),
+        family=netlink.number("=B", body),
         name=b"".join(
-            attribute(kind | (_NESTED if kind == _THERE else 0), content[kind]) for kind in _NAMING if kind in content
+            netlink.attribute(kind | (_NESTED if kind == _THERE else 0), content[kind])
+            for kind in _NAMING
+            if kind in content
         ),
     )
 
 
 def _tcp_info(content: dict[int, bytes]) -> dict[int, bytes]:
-    info = attributes(content.get(_PROTOCOL_INFO, b""))
-    return attributes(info.get(_TCP_INFO, b""))
+    info = netlink.attributes(content.get(_PROTOCOL_INFO, b""))
+    return netlink.attributes(info.get(_TCP_INFO, b""))
 
 
 def _tuple(data: bytes) -> ConntrackTuple:
-    content = attributes(data)
-    addresses, protocol = attributes(part(content, _ADDRESSES)), attributes(part(content, _PROTOCOL))
+    content = netlink.attributes(data)
+    addresses, protocol = (
+        netlink.attributes(netlink.part(content, _ADDRESSES)),
+        netlink.attributes(netlink.part(content, _PROTOCOL)),
+    )
     source, target = (
-        part(addresses, kinds[0] if kinds[0] in addresses else kinds[1]) for kinds in (_SOURCES, _TARGETS)
+        netlink.part(addresses, kinds[0] if kinds[0] in addresses else kinds[1]) for kinds in (_SOURCES, _TARGETS)
     )
     return ConntrackTuple(
-        number("=B", part(protocol, _NUMBER)),
-        address_text(source),
+        netlink.number("=B", netlink.part(protocol, _NUMBER)),
+        netlink.address_text(source),
         _port(protocol, _SOURCE_PORT),
-        address_text(target),
+        netlink.address_text(target),
         _port(protocol, _TARGET_PORT),
     )
 
 
 def _port(protocol: dict[int, bytes], kind: int) -> int:
-    return number("!H", protocol[kind]) if kind in protocol else 0
+    return netlink.number("!H", protocol[kind]) if kind in protocol else 0
 
 
 def is_tracking(folder: str = _FOLDER) -> bool:

@@ -14,16 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.namespaces import entered, other_namespaces
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    ONE,
-    NetlinkError,
-    ask,
-    attribute,
-    attributes,
-    number,
-    part,
-)
 from ansible_collections.hpc.ports.plugins.module_utils._linux.own_addresses import links_here, own_addresses
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import is_named
 
@@ -45,7 +37,7 @@ def containers(patterns: Iterable[str], proc: str = "/proc") -> Iterator[Contain
     """
     ends, done = _ends_inside(tuple(patterns)), set()
     for namespace in other_namespaces(proc) if ends else ():
-        with suppress(OSError, NetlinkError):  # it may have ended
+        with suppress(OSError, netlink.NetlinkError):  # it may have ended
             for container in _containers_in(namespace, ends):
                 if container.interface not in done:
                     done.add(container.interface)
@@ -82,6 +74,6 @@ def _containers_in(namespace: str, ends: Mapping[tuple[int, int], str]) -> list[
 def _id_of(namespace: str) -> int:
     """Return the number that a namespace has in this one, or -1. Raises OSError, NetlinkError."""
     with open(namespace, "rb") as file:
-        request = bytes(4) + attribute(_BY_DESCRIPTOR, struct.pack("=I", file.fileno()))
-        [answer] = ask(_ROUTE, _GET_NAMESPACE_ID, ONE, request)
-    return number("=i", part(attributes(answer[4:]), _NAMESPACE_ID))
+        request = bytes(4) + netlink.attribute(_BY_DESCRIPTOR, struct.pack("=I", file.fileno()))
+        [answer] = netlink.ask(_ROUTE, _GET_NAMESPACE_ID, netlink.ONE, request)
+    return netlink.number("=i", netlink.part(netlink.attributes(answer[4:]), _NAMESPACE_ID))

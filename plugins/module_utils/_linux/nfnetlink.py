@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import Callable
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import ALL, attribute, attributes, number
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 
 # linux/netfilter/nfnetlink.h and nf_tables.h.
 _NETFILTER, _SUBSYSTEM = 12, 10 << 8
@@ -26,13 +26,13 @@ Ask = Callable[[int, int, int, bytes], Iterator[bytes]]
 
 def answers(request: Ask, kind: int, family: int = 0, body: bytes = b"") -> Iterator[tuple[int, dict[int, bytes]]]:
     """Yield the family and the attributes of each object of a kind. Raises NetlinkError."""
-    for answer in request(_NETFILTER, kind, ALL, _HEAD.pack(family, 0, 0) + body):
-        yield number("=B", answer), attributes(answer[_HEAD.size :])
+    for answer in request(_NETFILTER, kind, netlink.ALL, _HEAD.pack(family, 0, 0) + body):
+        yield netlink.number("=B", answer), netlink.attributes(answer[_HEAD.size :])
 
 
 def within(table: str, name: str = "") -> bytes:
     """Return the attributes that limit a request to one table, or to the elements of its set `name`."""
-    return attribute(TABLE, _raw(table)) + (attribute(SET, _raw(name)) if name else b"")
+    return netlink.attribute(TABLE, _raw(table)) + (netlink.attribute(SET, _raw(name)) if name else b"")
 
 
 def family_name(family: int) -> str:

@@ -12,14 +12,7 @@ import errno
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    NetlinkError,
-    ask,
-    attributes,
-    nested,
-    number,
-    part,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_ELEMENT,
     GET_OBJECT,
@@ -50,41 +43,41 @@ class Element(NamedTuple):
     expires: float
 
 
-def set_elements(table: Table, name: str, request: Ask = ask) -> Iterator[Element]:
+def set_elements(table: Table, name: str, request: Ask = netlink.ask) -> Iterator[Element]:
     """Yield the elements of a set; none if there is no such set. Raises NetlinkError."""
     try:
         for _family, content in answers(request, GET_ELEMENT, family_number(table[0]), within(table[1], name)):
-            yield from map(_element, nested(content.get(_ELEMENTS, b"")))
-    except NetlinkError as exc:
+            yield from map(_element, netlink.nested(content.get(_ELEMENTS, b"")))
+    except netlink.NetlinkError as exc:
         if exc.code != errno.ENOENT:
             raise
 
 
 def _element(raw: bytes) -> Element:
-    content = attributes(raw)
-    key = part(attributes(part(content, _KEY)), _VALUE)
-    expires = number("!Q", content[_EXPIRATION]) / 1000 if _EXPIRATION in content else 0.0
-    expressions = [content[_EXPRESSION]] if _EXPRESSION in content else nested(content.get(_EXPRESSIONS, b""))
+    content = netlink.attributes(raw)
+    key = netlink.part(netlink.attributes(netlink.part(content, _KEY)), _VALUE)
+    expires = netlink.number("!Q", content[_EXPIRATION]) / 1000 if _EXPIRATION in content else 0.0
+    expressions = [content[_EXPRESSION]] if _EXPRESSION in content else netlink.nested(content.get(_EXPRESSIONS, b""))
     return Element(key, sum(map(_packets, expressions)), expires)
 
 
 def _packets(raw: bytes) -> int:
-    expression = attributes(raw)
+    expression = netlink.attributes(raw)
     if expression.get(_EXPRESSION_NAME) != b"counter\0":
         return 0
-    return _counted(part(expression, _EXPRESSION_DATA))
+    return _counted(netlink.part(expression, _EXPRESSION_DATA))
 
 
 def _counted(raw: bytes) -> int:
-    return number("!Q", part(attributes(raw), _COUNTED_PACKETS))
+    return netlink.number("!Q", netlink.part(netlink.attributes(raw), _COUNTED_PACKETS))
 
 
-def counters(table: Table, request: Ask = ask) -> dict[str, int]:
+def counters(table: Table, request: Ask = netlink.ask) -> dict[str, int]:
     """Return the packets of each named counter of a table; empty if there is no such table. Raises NetlinkError."""
     return {
-        text(part(content, _OBJECT_NAME)): _counted(part(content, _OBJECT_DATA))
+        text(netlink.part(content, _OBJECT_NAME)): _counted(netlink.part(content, _OBJECT_DATA))
         for family, content in answers(request, GET_OBJECT, family_number(table[0]), within(table[1]))
         # An old kernel returns the objects of all tables.
-        if (family_name(family), text(part(content, TABLE))) == table
-        and number("!I", part(content, _OBJECT_KIND)) == _COUNTER
+        if (family_name(family), text(netlink.part(content, TABLE))) == table
+        and netlink.number("!I", netlink.part(content, _OBJECT_KIND)) == _COUNTER
     }

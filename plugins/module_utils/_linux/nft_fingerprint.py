@@ -13,14 +13,7 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    NetlinkError,
-    ask,
-    attributes,
-    nested,
-    number,
-    part,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_CHAIN,
     GET_ELEMENT,
@@ -51,11 +44,11 @@ _HEAD = struct.Struct("=IHI")
 Table = tuple[str, str]
 
 
-class NoTableError(NetlinkError):
+class NoTableError(netlink.NetlinkError):
     """The kernel has no table with this name, or the name is not one that a request can have."""
 
 
-def fingerprint(tables: Iterable[Table], is_terse: bool, request: Ask = ask) -> str:
+def fingerprint(tables: Iterable[Table], is_terse: bool, request: Ask = netlink.ask) -> str:
     """Return a digest of these tables without their counters; `is_terse` leaves out the elements of named sets.
 
     The tables are those of the network namespace of this thread. The records of observe mode are left out, as counters
@@ -82,19 +75,21 @@ def _contents(table: Table, is_terse: bool, request: Ask) -> Iterator[tuple[int,
                 yield kind, {name: value for name, value in content.items() if name != _SET_COUNT}
                 continue
             yield kind, _uncounted(kind, content)
-            if kind == GET_SET and (not is_terse or number("!I", content.get(_SET_FLAGS, bytes(4))) & _ANONYMOUS):
-                for elements in _of(table, request, GET_ELEMENT, text(part(content, SET))):
+            if kind == GET_SET and (
+                not is_terse or netlink.number("!I", content.get(_SET_FLAGS, bytes(4))) & _ANONYMOUS
+            ):
+                for elements in _of(table, request, GET_ELEMENT, text(netlink.part(content, SET))):
                     yield GET_ELEMENT, elements
 
 
 def _is_record(table: Table, content: dict[int, bytes]) -> bool:
-    return " ".join(table) in TABLES and is_record(text(part(content, SET)))
+    return " ".join(table) in TABLES and is_record(text(netlink.part(content, SET)))
 
 
 def _of(table: Table, request: Ask, kind: int, name: str = "") -> Iterator[dict[int, bytes]]:
     for family, content in answers(request, kind, family_number(table[0]), within(table[1], name)):
         # An old kernel returns tables, chains and flowtables of all tables.
-        if (family_name(family), text(part(content, TABLE))) == table:
+        if (family_name(family), text(netlink.part(content, TABLE))) == table:
             yield content
 
 
@@ -102,13 +97,16 @@ def _uncounted(kind: int, content: dict[int, bytes]) -> dict[int, bytes]:
     """Return an object without the attributes that change with each packet."""
     if kind == GET_CHAIN:
         return {name: value for name, value in content.items() if name != _CHAIN_COUNTERS}
-    if kind == GET_OBJECT and number("!I", part(content, _OBJECT_KIND)) == _COUNTER:
+    if kind == GET_OBJECT and netlink.number("!I", netlink.part(content, _OBJECT_KIND)) == _COUNTER:
         return {name: value for name, value in content.items() if name != _OBJECT_DATA}
     if kind == GET_RULE:
-        return {**content, _EXPRESSIONS: b"".join(map(_uncounted_expression, nested(content.get(_EXPRESSIONS, b""))))}
+        return {
+            **content,
+            _EXPRESSIONS: b"".join(map(_uncounted_expression, netlink.nested(content.get(_EXPRESSIONS, b"")))),
+        }
     return content
 
 
 def _uncounted_expression(raw: bytes) -> bytes:
-    name = attributes(raw).get(_EXPRESSION_NAME, b"")
+    name = netlink.attributes(raw).get(_EXPRESSION_NAME, b"")
     return name if name == b"counter\0" else raw

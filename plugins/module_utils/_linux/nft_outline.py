@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import ask, attributes, nested, number, part
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_CHAIN,
     GET_ELEMENT,
@@ -78,14 +78,14 @@ class _Set(NamedTuple):
     size: int
 
 
-def table_outlines(request: Ask = ask) -> list[TableOutline]:
+def table_outlines(request: Ask = netlink.ask) -> list[TableOutline]:
     """Return the tables of this thread's network namespace. Raises NetlinkError."""
     bases: dict[tuple[int, bytes], list[BaseChain]] = {}
     sizes: dict[tuple[int, bytes], int] = {}
     for family, content in answers(request, GET_CHAIN):
-        key = family, part(content, TABLE)
+        key = family, netlink.part(content, TABLE)
         # The rules of a chain, and the jumps to it.
-        size = number("!I", part(content, _CHAIN_USE))
+        size = netlink.number("!I", netlink.part(content, _CHAIN_USE))
         sizes[key] = sizes.get(key, 0) + size
         if _CHAIN_HOOK in content:
             bases.setdefault(key, []).append(_base(family, content, size))
@@ -103,10 +103,10 @@ def table_outlines(request: Ask = ask) -> list[TableOutline]:
 
 def _tables(request: Ask) -> Iterator[tuple[int, bytes, int]]:
     for family, content in answers(request, GET_TABLE):
-        yield family, part(content, TABLE), number("!I", content.get(_TABLE_FLAGS, bytes(4)))
+        yield family, netlink.part(content, TABLE), netlink.number("!I", content.get(_TABLE_FLAGS, bytes(4)))
 
 
-def contents(table: TableOutline, most: int, request: Ask = ask) -> TableContents:
+def contents(table: TableOutline, most: int, request: Ask = netlink.ask) -> TableContents:
     """Return the size of all that decides on packets in a table; elements of plain sets are not counted.
 
     Counting stops above `most`. Raises NetlinkError.
@@ -125,7 +125,7 @@ def contents(table: TableOutline, most: int, request: Ask = ask) -> TableContent
     return TableContents(size, tuple(maps))
 
 
-def plain_elements(table: TableOutline, most: int, request: Ask = ask) -> int:
+def plain_elements(table: TableOutline, most: int, request: Ask = netlink.ask) -> int:
     """Return how many elements the named sets and maps without verdicts have; counting stops above `most`.
 
     Raises NetlinkError.
@@ -139,11 +139,11 @@ def plain_elements(table: TableOutline, most: int, request: Ask = ask) -> int:
 
 def _base(family: int, content: dict[int, bytes], size: int) -> BaseChain:
     hooks = _HOOKS_OF.get(family_name(family), _HOOKS)
-    hook = number("!I", part(attributes(content[_CHAIN_HOOK]), _HOOK_NUMBER))
-    policy = number("!I", content.get(_CHAIN_POLICY, b"\0\0\0\1"))
+    hook = netlink.number("!I", netlink.part(netlink.attributes(content[_CHAIN_HOOK]), _HOOK_NUMBER))
+    policy = netlink.number("!I", content.get(_CHAIN_POLICY, b"\0\0\0\1"))
     return BaseChain(
-        text(part(content, _NAME)),
-        text(part(content, _CHAIN_KIND)),
+        text(netlink.part(content, _NAME)),
+        text(netlink.part(content, _CHAIN_KIND)),
         hooks[hook] if hook < len(hooks) else str(hook),
         "accept" if policy else "drop",
         size,
@@ -152,16 +152,21 @@ def _base(family: int, content: dict[int, bytes], size: int) -> BaseChain:
 
 def _sets(table: TableOutline, request: Ask) -> Iterator[_Set]:
     for _family, content in answers(request, GET_SET, family_number(table.family), within(table.name)):
-        flags, data = (number("!I", content.get(kind, bytes(4))) for kind in (_SET_FLAGS, _SET_DATA))
-        size = attributes(content.get(_SET_DESCRIPTION, b"")).get(_SIZE, bytes(4))
-        yield _Set(text(part(content, _SET_NAME)), bool(flags & _ANONYMOUS), data == _VERDICTS, number("!I", size))
+        flags, data = (netlink.number("!I", content.get(kind, bytes(4))) for kind in (_SET_FLAGS, _SET_DATA))
+        size = netlink.attributes(content.get(_SET_DESCRIPTION, b"")).get(_SIZE, bytes(4))
+        yield _Set(
+            text(netlink.part(content, _SET_NAME)),
+            bool(flags & _ANONYMOUS),
+            data == _VERDICTS,
+            netlink.number("!I", size),
+        )
 
 
 def _elements(table: TableOutline, name: str, most: int, request: Ask) -> int:
     """Return how many elements a set has; counting stops above `most`."""
     count = 0
     for _family, content in answers(request, GET_ELEMENT, family_number(table.family), within(table.name, name)):
-        count += sum(1 for _element in nested(content.get(_ELEMENTS, b"")))
+        count += sum(1 for _element in netlink.nested(content.get(_ELEMENTS, b"")))
         if count > most:
             break
     return count

@@ -16,15 +16,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    ALL,
-    FAMILIES,
-    address_text,
-    ask,
-    attributes,
-    number,
-    part,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network, is_named
 
 _ROUTE = 0
@@ -87,7 +79,7 @@ class Link(NamedTuple):
     peer_namespace: int
 
 
-def own_addresses(trusted: Iterable[str] = (), request: Ask = ask) -> list[OwnAddress]:
+def own_addresses(trusted: Iterable[str] = (), request: Ask = netlink.ask) -> list[OwnAddress]:
     """Return the addresses, without those on trusted interfaces, which are patterns. Raises NetlinkError."""
     left_out = (*USUAL_NAMES, *trusted)
     links = dict(links_here(request))
@@ -100,7 +92,7 @@ def own_addresses(trusted: Iterable[str] = (), request: Ask = ask) -> list[OwnAd
     return sorted(own, key=lambda own_address: (own_address.interface, own_address.address))
 
 
-def container_networks(patterns: Iterable[str], request: Ask = ask) -> tuple[Network, ...]:
+def container_networks(patterns: Iterable[str], request: Ask = netlink.ask) -> tuple[Network, ...]:
     """Return the networks on interfaces that match the patterns and lead only to containers and guests.
 
     Raises NetlinkError.
@@ -109,14 +101,14 @@ def container_networks(patterns: Iterable[str], request: Ask = ask) -> tuple[Net
     links = dict(links_here(request)) if names else {}
     inside = {index for index, link in links.items() if is_named(link.name, names) and not _leads_outside(index, links)}
     networks = {
-        ipaddress.ip_network("{}/{}".format(address, number("=B", body, _LENGTH_AT)), strict=False)
+        ipaddress.ip_network("{}/{}".format(address, netlink.number("=B", body, _LENGTH_AT)), strict=False)
         for body, address in (_known(request) if inside else ())
-        if number("=I", body, _ADDRESS_INDEX_AT) in inside
+        if netlink.number("=I", body, _ADDRESS_INDEX_AT) in inside
     }
     return tuple(sorted(networks, key=lambda network: (network.version, network)))
 
 
-def shared_interfaces(patterns: Iterable[str], request: Ask = ask) -> list[str]:
+def shared_interfaces(patterns: Iterable[str], request: Ask = netlink.ask) -> list[str]:
     """Return the interfaces that match the patterns and lead to other hosts, such as a bridge with a network card."""
     names = tuple(patterns)
     links = dict(links_here(request)) if names else {}
@@ -125,7 +117,7 @@ def shared_interfaces(patterns: Iterable[str], request: Ask = ask) -> list[str]:
     )
 
 
-def other_bridges(patterns: Iterable[str], request: Ask = ask) -> list[str]:
+def other_bridges(patterns: Iterable[str], request: Ask = netlink.ask) -> list[str]:
     """Return the bridges with ports of containers or guests alone whose names match none of the patterns.
 
     Raises NetlinkError.
@@ -150,20 +142,20 @@ def _leads_inside(index: int, links: dict[int, Link]) -> bool:
     return all(link.kind in _GUESTS for link in links.values() if link.master == index)
 
 
-def links_here(request: Ask = ask) -> Iterator[tuple[int, Link]]:
+def links_here(request: Ask = netlink.ask) -> Iterator[tuple[int, Link]]:
     """Yield the index of each interface, and the interface. Raises NetlinkError."""
-    for body in request(_ROUTE, _GET_LINK, ALL, bytes(_LINK_HEAD.size)):
-        content = attributes(body[_LINK_HEAD.size :])
-        kind = attributes(content.get(_INFO, b"")).get(_KIND, b"")
+    for body in request(_ROUTE, _GET_LINK, netlink.ALL, bytes(_LINK_HEAD.size)):
+        content = netlink.attributes(body[_LINK_HEAD.size :])
+        kind = netlink.attributes(content.get(_INFO, b"")).get(_KIND, b"")
         yield (
-            number("=i", body, _INDEX_AT),
+            netlink.number("=i", body, _INDEX_AT),
             Link(
-                _text(part(content, _NAME)),
+                _text(netlink.part(content, _NAME)),
                 _text(kind),
-                number("=I", content.get(_MASTER, bytes(4))),
-                bool(number("=I", body, _LINK_FLAGS_AT) & _UP),
-                number("=I", content.get(_PEER, bytes(4))),
-                number("=i", content.get(_PEER_NAMESPACE, b"\xff" * 4)),
+                netlink.number("=I", content.get(_MASTER, bytes(4))),
+                bool(netlink.number("=I", body, _LINK_FLAGS_AT) & _UP),
+                netlink.number("=I", content.get(_PEER, bytes(4))),
+                netlink.number("=i", content.get(_PEER_NAMESPACE, b"\xff" * 4)),
             ),
         )
 
@@ -171,25 +163,25 @@ def links_here(request: Ask = ask) -> Iterator[tuple[int, Link]]:
 def _addresses(request: Ask) -> Iterator[tuple[int, str]]:
     for body, address in _known(request):
         if _is_usable(body):
-            yield number("=I", body, _ADDRESS_INDEX_AT), address
+            yield netlink.number("=I", body, _ADDRESS_INDEX_AT), address
 
 
 def _known(request: Ask) -> Iterator[tuple[bytes, str]]:
     """Yield the answer of the kernel for each address that is neither loopback nor link-local, and the address."""
-    for body in request(_ROUTE, _GET_ADDRESS, ALL, bytes(_ADDRESS_HEAD.size)):
-        content = attributes(body[_ADDRESS_HEAD.size :])
+    for body in request(_ROUTE, _GET_ADDRESS, netlink.ALL, bytes(_ADDRESS_HEAD.size)):
+        content = netlink.attributes(body[_ADDRESS_HEAD.size :])
         raw = content.get(_LOCAL) or content.get(_ADDRESS)
-        if raw and number("=B", body) in FAMILIES.values():
-            address = ipaddress.ip_address(address_text(raw))
+        if raw and netlink.number("=B", body) in netlink.FAMILIES.values():
+            address = ipaddress.ip_address(netlink.address_text(raw))
             if not address.is_loopback and not address.is_link_local:
                 yield body, str(address)
 
 
 def _is_usable(body: bytes) -> bool:
-    content = attributes(body[_ADDRESS_HEAD.size :])
-    flags = number("=I", content[_FLAGS]) if _FLAGS in content else number("=B", body, 2)
-    unwanted = _UNUSABLE | (_TEMPORARY if number("=B", body) == FAMILIES[6] else 0)
-    return not flags & unwanted and number("=B", body, _SCOPE_AT) == _EVERYWHERE
+    content = netlink.attributes(body[_ADDRESS_HEAD.size :])
+    flags = netlink.number("=I", content[_FLAGS]) if _FLAGS in content else netlink.number("=B", body, 2)
+    unwanted = _UNUSABLE | (_TEMPORARY if netlink.number("=B", body) == netlink.FAMILIES[6] else 0)
+    return not flags & unwanted and netlink.number("=B", body, _SCOPE_AT) == _EVERYWHERE
 
 
 def _text(raw: bytes) -> str:

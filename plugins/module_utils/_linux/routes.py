@@ -11,19 +11,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    ALL,
-    FAMILIES,
-    ONE,
-    NetlinkError,
-    address_bytes,
-    address_text,
-    ask,
-    attribute,
-    attributes,
-    number,
-    part,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._model.policy import Network
 
 _ROUTE = 0
@@ -53,18 +41,18 @@ def local_addresses() -> Addresses:
     """Return the addresses of this host. Raises NetlinkError."""
     interfaces: dict[str, set[str]] = {}
     networks: list[Network] = []
-    for body in ask(_ROUTE, _GET_ROUTE, ALL, _HEAD.pack(*[0] * 9)):
-        family = number("=B", body)
-        if family in FAMILIES.values() and number("=B", body, TYPE_AT) == _LOCAL:
+    for body in netlink.ask(_ROUTE, _GET_ROUTE, netlink.ALL, _HEAD.pack(*[0] * 9)):
+        family = netlink.number("=B", body)
+        if family in netlink.FAMILIES.values() and netlink.number("=B", body, TYPE_AT) == _LOCAL:
             _add(body, interfaces, networks)
     return Addresses(interfaces, tuple(networks))
 
 
 def _add(body: bytes, interfaces: dict[str, set[str]], networks: list[Network]) -> None:
     content = route_attributes(body)
-    size = number("=B", body, 1)
-    width = 32 if number("=B", body) == FAMILIES[4] else 128
-    address = address_text(content.get(_TARGET, bytes(width // 8)))
+    size = netlink.number("=B", body, 1)
+    width = 32 if netlink.number("=B", body) == netlink.FAMILIES[4] else 128
+    address = netlink.address_text(content.get(_TARGET, bytes(width // 8)))
     if size == width:
         interfaces.setdefault(address, set()).add(_interface(content))
     else:
@@ -93,22 +81,24 @@ def forwarding_interface(target: str, source: str, incoming: str) -> str:
 
 
 def _unicast_interface(answer: bytes) -> str:
-    return _interface(route_attributes(answer)) if number("=B", answer, TYPE_AT) == _UNICAST else ""
+    return _interface(route_attributes(answer)) if netlink.number("=B", answer, TYPE_AT) == _UNICAST else ""
 
 
 def route(target: str, source: str = "", interface: str = "") -> bytes:
     """Return the kernel's answer about the route of a packet. Raises NetlinkError, OSError for an unknown interface."""
     return _asked_route(
-        target, source, attribute(INTERFACE, struct.pack("=I", socket.if_nametoindex(interface))) if interface else b""
+        target,
+        source,
+        netlink.attribute(INTERFACE, struct.pack("=I", socket.if_nametoindex(interface))) if interface else b"",
     )
 
 
 def _asked_route(target: str, source: str, conditions: bytes) -> bytes:
-    addresses = [(_TARGET, address_bytes(target)), (_SOURCE, address_bytes(source) if source else b"")]
-    family = FAMILIES[4 if len(addresses[0][1]) == 4 else 6]
+    addresses = [(_TARGET, netlink.address_bytes(target)), (_SOURCE, netlink.address_bytes(source) if source else b"")]
+    family = netlink.FAMILIES[4 if len(addresses[0][1]) == 4 else 6]
     body = _HEAD.pack(family, *(8 * len(raw) for _kind, raw in addresses), 0, 0, 0, 0, 0, 0)
-    body += b"".join(attribute(kind, raw) for kind, raw in addresses if raw)
-    return b"".join(ask(_ROUTE, _GET_ROUTE, ONE, body + conditions))
+    body += b"".join(netlink.attribute(kind, raw) for kind, raw in addresses if raw)
+    return b"".join(netlink.ask(_ROUTE, _GET_ROUTE, netlink.ONE, body + conditions))
 
 
 def forwarding_route(target: str, source: str, incoming: str, mark: int = 0) -> bytes:
@@ -119,24 +109,24 @@ def forwarding_route(target: str, source: str, incoming: str, mark: int = 0) -> 
     return _asked_route(
         target,
         source,
-        attribute(_INCOMING, struct.pack("=I", socket.if_nametoindex(incoming)))
-        + (attribute(_MARK, struct.pack("=I", mark)) if mark else b""),
+        netlink.attribute(_INCOMING, struct.pack("=I", socket.if_nametoindex(incoming)))
+        + (netlink.attribute(_MARK, struct.pack("=I", mark)) if mark else b""),
     )
 
 
 def depends_on_marks(version: int) -> bool:
     """Return whether the routes of this host depend on the marks of packets. Raises NetlinkError."""
-    rules = ask(_ROUTE, _GET_RULE, ALL, _HEAD.pack(FAMILIES[version], *[0] * 8))
+    rules = netlink.ask(_ROUTE, _GET_RULE, netlink.ALL, _HEAD.pack(netlink.FAMILIES[version], *[0] * 8))
     return any(mark in route_attributes(rule) for rule in rules for mark in _RULE_MARKS)
 
 
 def route_attributes(answer: bytes) -> dict[int, bytes]:
     """Return the attributes of a route. Raises NetlinkError."""
-    return attributes(answer[_HEAD.size :])
+    return netlink.attributes(answer[_HEAD.size :])
 
 
 def _interface(content: dict[int, bytes]) -> str:
     try:
-        return socket.if_indextoname(number("=I", part(content, INTERFACE)))
+        return socket.if_indextoname(netlink.number("=I", netlink.part(content, INTERFACE)))
     except OSError as exc:
-        raise NetlinkError(f"A route leads over an interface that is gone: {exc}.", exc.errno or 0) from exc
+        raise netlink.NetlinkError(f"A route leads over an interface that is gone: {exc}.", exc.errno or 0) from exc

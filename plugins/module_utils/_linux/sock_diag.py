@@ -9,16 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.conntrack import TCP
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    ALL,
-    FAMILIES,
-    ONE,
-    NetlinkError,
-    address_text,
-    ask,
-    number,
-)
 
 _SOCK_DIAG = 4
 _BY_FAMILY, _DESTROY = 20, 21
@@ -51,8 +43,10 @@ def sockets(protocol: int) -> Iterator[Socket]:
     Raises NetlinkError.
     """
     states = _TCP_STATES if protocol == TCP else _UDP_STATES
-    for family in FAMILIES.values():
-        for body in ask(_SOCK_DIAG, _BY_FAMILY, ALL, _HEAD.pack(family, protocol, 0, 0, states) + bytes(48)):
+    for family in netlink.FAMILIES.values():
+        for body in netlink.ask(
+            _SOCK_DIAG, _BY_FAMILY, netlink.ALL, _HEAD.pack(family, protocol, 0, 0, states) + bytes(48)
+        ):
             yield parse_socket(protocol, body)
 
 
@@ -62,22 +56,24 @@ def destroy(sock: Socket) -> None:
     If the connection has just ended, the kernel would take the listening socket instead; the cookie in the name
     prevents it.
     """
-    for answer in ask(_SOCK_DIAG, _DESTROY, ONE, _HEAD.pack(sock.family, sock.protocol, 0, 0, 0) + sock.name):
-        raise NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
+    for answer in netlink.ask(
+        _SOCK_DIAG, _DESTROY, netlink.ONE, _HEAD.pack(sock.family, sock.protocol, 0, 0, 0) + sock.name
+    ):
+        raise netlink.NetlinkError(f"Got an answer of {len(answer)} bytes to a deletion, expected none.")
 
 
 def parse_socket(protocol: int, body: bytes) -> Socket:
     """Return the socket of an answer. Raises NetlinkError."""
-    family, state = number("=B", body), number("=B", body, 1)
-    local, peer = _ADDRESSES[4 if family == FAMILIES[4] else 6]
+    family, state = netlink.number("=B", body), netlink.number("=B", body, 1)
+    local, peer = _ADDRESSES[4 if family == netlink.FAMILIES[4] else 6]
     if len(body) < _NAME.stop:
-        raise NetlinkError(f"An answer of the kernel is cut short: {len(body)} bytes.")
+        raise netlink.NetlinkError(f"An answer of the kernel is cut short: {len(body)} bytes.")
     return Socket(
         protocol,
-        address_text(body[local]),
-        number("!H", body, 4),
-        address_text(body[peer]),
-        number("!H", body, 6),
+        netlink.address_text(body[local]),
+        netlink.number("!H", body, 4),
+        netlink.address_text(body[peer]),
+        netlink.number("!H", body, 6),
         state == _LISTENS,
         state == _OPENING,
         family,

@@ -11,9 +11,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux import nft
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink, nft
 from ansible_collections.hpc.ports.plugins.module_utils._linux.bound_ports import Holders, holders
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, address_text, number
 from ansible_collections.hpc.ports.plugins.module_utils._linux.routes import (
     INTERFACE,
     TYPE_AT,
@@ -447,7 +446,7 @@ def route_to(address: str, source: str = "", interface: str = "") -> KernelRoute
     try:
         parsed = _parse_route(route(address, source, interface))
         return parsed if parsed.source else parsed._replace(source=source)
-    except NetlinkError as exc:
+    except netlink.NetlinkError as exc:
         return KernelRoute(error=f"no route ({exc})")
     except OSError as exc:
         return KernelRoute(error=f"no interface {interface} ({exc.strerror})")
@@ -457,7 +456,7 @@ def forwarded_to(address: str, source: str, incoming: str, mark: int) -> KernelR
     """Return where the kernel would send a packet that comes in on an interface."""
     try:
         return _parse_route(forwarding_route(address, source, incoming, mark))
-    except NetlinkError as exc:
+    except netlink.NetlinkError as exc:
         return KernelRoute(error=f"there is no route ({exc})")
     except OSError as exc:
         return KernelRoute(error=f"there is no interface {incoming} ({exc.strerror})")
@@ -465,10 +464,10 @@ def forwarded_to(address: str, source: str, incoming: str, mark: int) -> KernelR
 
 def _parse_route(answer: bytes) -> KernelRoute:
     attributes = route_attributes(answer)
-    kind = _TYPES.get(number("=B", answer, TYPE_AT), "")
+    kind = _TYPES.get(netlink.number("=B", answer, TYPE_AT), "")
     if kind in ("blackhole", "unreachable", "prohibit"):
         return KernelRoute(error=f"no route ({kind})")
-    interface = socket.if_indextoname(number("=I", attributes[INTERFACE])) if INTERFACE in attributes else ""
+    interface = socket.if_indextoname(netlink.number("=I", attributes[INTERFACE])) if INTERFACE in attributes else ""
     return KernelRoute(
         "lo" if kind == "local" else interface,
         _text(attributes.get(_PREFERRED, b"")),
@@ -483,4 +482,4 @@ def _number_text(version: int, number_of_address: int) -> str:
 
 
 def _text(raw: bytes) -> str:
-    return address_text(raw) if raw else ""
+    return netlink.address_text(raw) if raw else ""

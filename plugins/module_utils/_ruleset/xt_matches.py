@@ -13,14 +13,7 @@ import re
 import struct
 from typing import Callable, NamedTuple
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    NetlinkError,
-    ask,
-    attributes,
-    nested,
-    number,
-    part,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_RULE,
     TABLE,
@@ -81,7 +74,7 @@ def write_out_matches(listing: str, matches: Callable[[], Matches]) -> str:
         return listing
     try:
         by_rule = matches()
-    except NetlinkError:
+    except netlink.NetlinkError:
         return listing
     lines, table = listing.splitlines(), ""
     for place, line in enumerate(lines):
@@ -157,21 +150,25 @@ def _set(members: list[str]) -> str:
 # ---- the kernel
 
 
-def kernel_matches(request: Ask = ask) -> Matches:
+def kernel_matches(request: Ask = netlink.ask) -> Matches:
     """Return the matches of all rules in the network namespace of this thread. Raises NetlinkError."""
     by_rule: Matches = {}
     for family, rule in answers(request, GET_RULE):
         matches = [
             _match(data)
-            for data in map(attributes, nested(rule.get(_EXPRESSIONS, b"")))
-            if text(part(data, _EXPRESSION_NAME)) == "match"
+            for data in map(netlink.attributes, netlink.nested(rule.get(_EXPRESSIONS, b"")))
+            if text(netlink.part(data, _EXPRESSION_NAME)) == "match"
         ]
         if matches:
-            table = f"{family_name(family)} {text(part(rule, TABLE))}"
-            by_rule[table, str(number("!Q", part(rule, _HANDLE)))] = matches
+            table = f"{family_name(family)} {text(netlink.part(rule, TABLE))}"
+            by_rule[table, str(netlink.number("!Q", netlink.part(rule, _HANDLE)))] = matches
     return by_rule
 
 
 def _match(expression: dict[int, bytes]) -> XtMatch:
-    data = attributes(part(expression, _EXPRESSION_DATA))
-    return XtMatch(text(part(data, _MATCH_NAME)), number("!I", part(data, _MATCH_REVISION)), part(data, _MATCH_DATA))
+    data = netlink.attributes(netlink.part(expression, _EXPRESSION_DATA))
+    return XtMatch(
+        text(netlink.part(data, _MATCH_NAME)),
+        netlink.number("!I", netlink.part(data, _MATCH_REVISION)),
+        netlink.part(data, _MATCH_DATA),
+    )

@@ -15,14 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Callable
 
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import (
-    NetlinkError,
-    ask,
-    attributes,
-    nested,
-    number,
-    part,
-)
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nfnetlink import (
     GET_RULE,
     TABLE,
@@ -61,7 +54,7 @@ def write_out_targets(listing: str, targets: Callable[[], Targets]) -> str:
         return listing
     try:
         by_rule = targets()
-    except NetlinkError:
+    except netlink.NetlinkError:
         return listing
     table = ""
     for place, line in enumerate(lines):
@@ -74,25 +67,25 @@ def write_out_targets(listing: str, targets: Callable[[], Targets]) -> str:
     return "\n".join([*lines, ""])
 
 
-def kernel_targets(request: Ask = ask) -> Targets:
+def kernel_targets(request: Ask = netlink.ask) -> Targets:
     """Return the translations of all rules in the network namespace of this thread. Raises NetlinkError."""
     return dict(_read_targets(request))
 
 
 def _read_targets(request: Ask) -> Iterator[tuple[tuple[str, str], str]]:
     for family, rule in answers(request, GET_RULE):
-        for data in map(attributes, nested(rule.get(_EXPRESSIONS, b""))):
-            if text(part(data, _EXPRESSION_NAME)) == "target":
-                target = attributes(part(data, _EXPRESSION_DATA))
+        for data in map(netlink.attributes, netlink.nested(rule.get(_EXPRESSIONS, b""))):
+            if text(netlink.part(data, _EXPRESSION_NAME)) == "target":
+                target = netlink.attributes(netlink.part(data, _EXPRESSION_DATA))
                 notation = nft_notation(
                     family_name(family),
-                    text(part(target, _NAME)),
-                    number("!I", part(target, _REVISION)),
-                    part(target, _DATA),
+                    text(netlink.part(target, _NAME)),
+                    netlink.number("!I", netlink.part(target, _REVISION)),
+                    netlink.part(target, _DATA),
                 )
                 if notation:
-                    handle = str(number("!Q", part(rule, _HANDLE)))
-                    yield (f"{family_name(family)} {text(part(rule, TABLE))}", handle), notation
+                    handle = str(netlink.number("!Q", netlink.part(rule, _HANDLE)))
+                    yield (f"{family_name(family)} {text(netlink.part(rule, TABLE))}", handle), notation
 
 
 def nft_notation(family: str, name: str, revision: int, data: bytes) -> str:

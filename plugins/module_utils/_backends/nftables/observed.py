@@ -11,7 +11,7 @@ from typing import Any, Callable, NamedTuple
 
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import records
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables.records import RecordSet
-from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError, address_text, number
+from ansible_collections.hpc.ports.plugins.module_utils._linux import netlink
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_elements import Element, counters, set_elements
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_fingerprint import Table
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import table_of
@@ -103,15 +103,15 @@ def record_of(record_set: RecordSet, element: Element) -> Record:
     size, key = _ADDRESS_SIZES[record_set.version], element.key
     after = size * record_set.addresses
     if len(key) != after + _UNIT * (2 if record_set.has_ports else 1):
-        raise NetlinkError(f"The set {record_set.name} has an element of {len(key)} bytes.")
-    addresses = [address_text(key[start : start + size]) for start in range(0, after, size)]
-    protocol = number("!B", key, after)
+        raise netlink.NetlinkError(f"The set {record_set.name} has an element of {len(key)} bytes.")
+    addresses = [netlink.address_text(key[start : start + size]) for start in range(0, after, size)]
+    protocol = netlink.number("!B", key, after)
     return Record(
         record_set.direction,
         addresses[0],
         addresses[1] if len(addresses) > 1 else "",
         _NAMES.get(protocol, "ip"),
-        number("!H", key, after + _UNIT) if record_set.has_ports else protocol,
+        netlink.number("!H", key, after + _UNIT) if record_set.has_ports else protocol,
         element.packets,
         _seconds_since(records.SECONDS, element),
     )
