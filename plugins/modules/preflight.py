@@ -34,7 +34,7 @@ options:
     type: dict
     default: {}
   pattern:
-    description: The C(regexp) with which M(ansible.builtin.lineinfile) writes a pin, with C(NAME) for its option.
+    description: The C(regexp) with which C(ansible.builtin.lineinfile) writes a pin, with C(NAME) for its option.
     type: str
     default: ^NAME=
   once:
