@@ -20,8 +20,12 @@ FORKS = 5
 # Seconds; fewer than all the hosts take together.
 WINDOW = scaled(30 if FULL else 15)
 # What the host has of ours in the kernel and on disk, and what of a change that awaits something: nothing that could
-# undo one. Every change makes the lock, and its end is the last that happens in that folder.
-STATE = "nft list tables; find /etc/hpc-ports /run/hpc-ports ! -type d ! -name 'listing-*' 2> /dev/null || true"
+# undo one. Every change makes the lock, and its end is the last that happens in that folder. The listings, and the
+# record of a run with nothing to change, spare later runs time.
+STATE = """
+nft list tables
+find /etc/hpc-ports /run/hpc-ports ! -type d ! -name 'listing-*' ! -name unchanged 2> /dev/null || true
+"""
 APPLIED = "table inet hpc_ports\n/etc/hpc-ports/ruleset.nft\n/run/hpc-ports/lock\n"
 TIMES = "stat -c %.9Y /run/hpc-ports/lock /run/hpc-ports"
 _CONFIRMED = re.compile(r'^changed: \[(\w+)\] => .*"confirmed_from": "([0-9.]+) port [0-9]+"', re.MULTILINE)
