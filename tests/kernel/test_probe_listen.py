@@ -917,7 +917,7 @@ def test_every_cell_behind_ufw_is_right(net: Net, is_read: bool) -> None:
                 "wrong" if diagnosis else "right",
                 "open" if is_open else "filtered",
                 diagnosis,
-            ), cell
+            ), str(cell)  # as a text, pytest prints the whole of it
             if diagnosis == "other_table":
                 place = {"137/udp": "chain ufw-skip-to-policy-input, `counter drop`"}.get(
                     port, "chain INPUT, `policy drop`"
