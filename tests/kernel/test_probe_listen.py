@@ -26,6 +26,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.hpc.ports.plugins.module_utils._backends.nftables import kernel
+from ansible_collections.hpc.ports.plugins.module_utils._linux import conntrack
+from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.modules.verify_judge import PACKET
 from ansible_collections.hpc.ports.plugins.plugin_utils._expectations.expected import Expectation
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.compiler import Plan
@@ -214,11 +216,17 @@ class Net:
         self.router.space.shell(_ROUTER)
 
     def clean(self) -> None:
-        """End listeners and remove rules."""
+        """End listeners, remove rules, and forget connections, whose ends the kernel did not see without these rules.
+
+        A later connection with the same ports would pass as an established one.
+        """
         wait_until(lambda: not self._ended_listeners())
         for host in self.hosts:
             with host.space.entered():
                 kernel.load("flush ruleset\n")
+                for entry in list(conntrack.entries()):
+                    with suppress(NetlinkError):  # It has just ended.
+                        conntrack.delete(entry)
 
     def _ended_listeners(self) -> list[int]:
         """End the listeners that there are, those included that started a moment ago, and return them."""
