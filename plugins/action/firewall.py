@@ -31,6 +31,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.diffs import shown_once
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import compared
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.garbage import uncollected
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import (
     known_addresses,
     unknown_warnings,
@@ -141,7 +142,8 @@ class ActionModule(ActionBase):
         return result
 
     def _module(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        result = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)
+        with uncollected():
+            result = self._execute_module(module_name=f"hpc.ports.{name}", module_args=arguments, task_vars=task_vars)
         return named((task_vars or {})["inventory_hostname"], shown_result(explained(result)))
 
     def _store(self, key: str | None) -> Store:

@@ -10,6 +10,7 @@ from typing import Any
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown_result
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.garbage import uncollected
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 
 
@@ -23,7 +24,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         progress = arguments.pop("progress", None)
-        result = shown_result(self._execute_module(module_args=arguments, task_vars=task_vars))
+        with uncollected():
+            result = shown_result(self._execute_module(module_args=arguments, task_vars=task_vars))
         if progress and "results" in result:
             tried = sum(len(group["ports"]) for group in arguments["probes"])
             done, connections = Store(C.DEFAULT_LOCAL_TMP, progress["plan"]).added(progress["run"], tried)

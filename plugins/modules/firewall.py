@@ -368,7 +368,8 @@ def main() -> None:
     present = module.params["state"] == "present"
     try:
         check_user()
-        begun = beginning() if present and module.params["key"] and not module.check_mode else None
+        key = module.params["key"]
+        begun = beginning(key) if present and key and not module.check_mode else None
         # Before the change, because many rules take seconds to read, and a change then waits for its confirmation.
         backend = chosen_backend(module.params["backend"]) if present else ""
         others = other_rules(backend) if present else None
@@ -378,7 +379,7 @@ def main() -> None:
         for text in warnings:
             module.warn(shown(text))
         if begun and others and _is_kept(module, outcome.change, others):
-            keep(module.params["key"], begun, {**result, "warnings": warnings})
+            keep(key, begun, {**result, "warnings": warnings})
         module.exit_json(**result)
     except HostError as exc:
         module.fail_json(msg=shown(str(exc)), missing_packages=exc.missing_packages)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from contextlib import suppress
@@ -14,11 +15,13 @@ from ansible_collections.hpc.ports.plugins.module_utils._linux.command import Co
 from ansible_collections.hpc.ports.plugins.module_utils._linux.netlink import NetlinkError
 from ansible_collections.hpc.ports.plugins.module_utils._linux.nft_listings import tool_paths
 from ansible_collections.hpc.ports.plugins.module_utils._linux.rule_loaders import paths_read
-from ansible_collections.hpc.ports.plugins.module_utils._model.names import FOLDER
+from ansible_collections.hpc.ports.plugins.module_utils._model.names import PREFIX, SETTINGS
 from ansible_collections.hpc.ports.plugins.module_utils._model.quick_check import RECORD, digest_script, record_lines
 from ansible_collections.hpc.ports.plugins.module_utils._ruleset.other_tables import are_small
 
 _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
+# A host without any of these is not ours yet.
+_OURS = (SETTINGS, f"/etc/firewalld/*/{PREFIX}*")
 
 
 class Beginning(NamedTuple):
@@ -28,16 +31,32 @@ class Beginning(NamedTuple):
     paths: tuple[str, ...]
 
 
-def beginning(program: Run = run) -> Beginning | None:
-    """Return the digest of this host; None if it was never changed, or if listing the rules of others takes long."""
+def beginning(key: str, program: Run = run) -> Beginning | None:
+    """Return the digest of this host; None if this run will change it, or if listing the rules of others takes long.
+
+    Two kinds of runs will: the host has nothing of ours, or its record has another key. Such a record is removed, so
+    that the next run keeps a new one even if this one has changed nothing.
+    """
     try:
-        if not os.path.isdir(FOLDER) or not are_small():
+        if not any(map(glob.glob, _OURS)) or not _is_recorded(key) or not are_small():
             return None
-    except NetlinkError:
+    except (NetlinkError, OSError):
         return None
     paths = _paths()
     digest = _digest(paths, program)
     return Beginning(digest, paths) if digest else None
+
+
+def _is_recorded(key: str) -> bool:
+    """Return whether the record of this host has this key, or there is none; remove one of another key."""
+    try:
+        with open(RECORD, encoding="utf-8", errors="replace") as file:
+            if file.readline().rstrip("\n") == key:
+                return True
+    except FileNotFoundError:
+        return True
+    os.unlink(RECORD)
+    return False
 
 
 def keep(key: str, begun: Beginning, result: dict[str, Any], program: Run = run) -> None:
