@@ -18,7 +18,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._model.ports import merg
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.networks import collapsed, parse_network
 from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.membership import addresses_of
-from ansible_collections.hpc.ports.plugins.plugin_utils._report.difference import (
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.phrases import (
     named_hosts,
     networks_text,
     ports_text,

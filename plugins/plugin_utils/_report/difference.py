@@ -19,11 +19,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._reachability.difference
     OutsideChange,
     Setting,
 )
-from ansible_collections.hpc.ports.plugins.plugin_utils._report import networks as report_networks
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.phrases import named_hosts, networks_text, ports_text
 
 FORMAT = 1
-# How many names a sentence has.
-_SHOWN = 5
 # The same as in the matrix.
 _KEYS = {"sources": "from", "targets": "to"}
 
@@ -169,36 +167,6 @@ def _value(value: Any) -> str:
 
 def _hosts_that(one: str, several: str, hosts: Sequence[str]) -> list[str]:
     return [f"{', '.join(hosts)} {several if len(hosts) > 1 else one}"] if hosts else []
-
-
-def named_hosts(
-    hosts: Sequence[str], groups: Mapping[str, Collection[str]], marks: Mapping[str, str] | None = None
-) -> str:
-    """Return the names of a few hosts; of many, the group that has just these, or the first names and their number."""
-    if len(hosts) > _SHOWN:
-        members = set(hosts)
-        for group, others in sorted(groups.items()):
-            if len(others) == len(members) and set(others) == members:
-                return f"{group} ({len(members)} hosts)"
-    texts = [f"{host} ({marks[host]})" if marks and host in marks else host for host in hosts[:_SHOWN]]
-    more = len(hosts) - _SHOWN
-    return ", ".join(texts) + (f" and {more} more" if more > 0 else "")
-
-
-def ports_text(ports: Sequence[PortRange]) -> str:
-    """Return the first few ports, as in the port file, and how many more there are."""
-    return shortened(_texts(ports))
-
-
-def networks_text(endpoints: Sequence[str], networks: Sequence[str]) -> str:
-    """Return the names of endpoints with their networks; the networks alone if no endpoint has them."""
-    text = report_networks.networks_text(networks, _SHOWN)
-    return f"{', '.join(endpoints)} ({text})" if endpoints else text
-
-
-def shortened(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    return report_networks.shortened(names, _SHOWN)
 
 
 # ---- files

@@ -21,9 +21,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._report.difference impor
     Report,
     data_of,
     lines,
-    named_hosts,
     opens_outside,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._report.phrases import named_hosts
 
 GRAFANA, RANGE = PortRange("tcp", 3000, 3000), PortRange("tcp", 8000, 8010)
 USERS = OutsideChange(("head",), (GRAFANA,), ("10.8.0.0/16",), ("users",), ("portal",), outward=False)
