@@ -26,7 +26,6 @@ the journal of its host; it has its own rule for names of programs.
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass, replace
 from re import Match
 from typing import Any
 
@@ -78,15 +77,18 @@ def shown_data(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         members = [shown_data(member) for member in value]
         return tuple(members) if isinstance(value, tuple) else members
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(
-            value,
-            **{
-                name: (_by_lines if name.startswith(_FORMATTED) else shown_data)(getattr(value, name))
-                for name in (field.name for field in fields(value))
-            },
-        )
-    return value
+    return _shown_dataclass(value) if hasattr(type(value), "__dataclass_fields__") else value
+
+
+def _shown_dataclass(value: Any) -> Any:
+    # It takes 10 ms to import this, a fifth of what the confirmation of a change imports, which shows no dataclass.
+    from dataclasses import fields, replace
+
+    names = [field.name for field in fields(value)]
+    return replace(
+        value,
+        **{name: (_by_lines if name.startswith(_FORMATTED) else shown_data)(getattr(value, name)) for name in names},
+    )
 
 
 def shown_result(result: dict[str, Any]) -> dict[str, Any]:
