@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible_collections.hpc.ports.plugins.module_utils._model.confirm_script import confirm_command, parse_confirmation
@@ -30,7 +31,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
     with_name,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.diffs import shown_once
-from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import compared
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import conflicts, fixes
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.garbage import uncollected
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import (
     known_addresses,
@@ -65,17 +66,73 @@ class ActionModule(ActionBase):
     def _result(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
         needs, declared = arguments.pop("port_needs", None) or {}, arguments.pop("declared_range", None) or ""
+        installs = boolean(arguments.pop("install", False))
         if arguments.get("state", "present") == "absent":
             return self._module("firewall", arguments, task_vars)
         host = (task_vars or {})["inventory_hostname"]
         store = self._store(arguments.pop("plan", None))
         arguments.update(policy=_policy(store, host), transport=self._connection.transport)
-        result = with_name(self._applied(host, arguments, task_vars), partial(_host_at, store))
+        result = self._applied(host, arguments, task_vars)
+        if installs and result.get("missing_packages"):
+            result = self._after_installation(host, result["missing_packages"], arguments, task_vars)
+        result = with_name(result, partial(_host_at, store))
         own_addresses = result.pop("own_addresses", None)
         if own_addresses:
             known = store.part("known-addresses", host, known_addresses)
             result["warnings"] = result.get("warnings", []) + unknown_warnings(host, own_addresses, known)
-        return {**result, **_ephemeral(host, result, needs, declared)}
+        try:
+            return self._with_ephemeral_ports(host, result, needs, declared, task_vars)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise AnsibleActionFail(f"Invalid port_needs or declared_range: {exc}") from None
+
+    def _after_installation(
+        self, host: str, packages: list[str], wanted: dict[str, Any], task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the result of a host after it got the packages that its backend lacked; in check mode, a warning."""
+        names = ", ".join(packages)
+        if self._task.check_mode:
+            text = f"{host} does not have {names}. A real run installs this and then gives the host its firewall."
+            return {"changed": True, "missing_packages": packages, "warnings": [text]}
+        installed = self._installed(packages, task_vars)
+        if installed.get("failed"):
+            reason = str(installed.get("msg", "")).strip()
+            raise AnsibleActionFail(f"Cannot install {names}, which the firewall of {host} needs: {reason}")
+        return {**self._applied(host, wanted, task_vars), "changed": True}
+
+    def _installed(self, packages: list[str], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what Ansible's own action says that installs packages with the package manager of the host."""
+        task = self._task.copy()
+        task.args = {"name": packages, "state": "present", "update_cache": True}
+        action = self._shared_loader_obj.action_loader.get(
+            "ansible.builtin.package",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        return dict(action.run(task_vars=task_vars))
+
+    def _with_ephemeral_ports(
+        self, host: str, result: dict[str, Any], needs: Any, declared: str, task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the result with the conflicts of its ephemeral ports, after those were fixed that are to be."""
+        if result.get("failed") or not needs:
+            return result
+        options = fixes(result, needs)
+        if options:
+            fixed = self._module("ephemeral_ports", options, task_vars)
+            if fixed.get("failed"):
+                raise AnsibleActionFail(f"{host} has its firewall, but its ephemeral ports stay: {fixed.get('msg')}")
+            result = {
+                **result,
+                "changed": result["changed"] or fixed["changed"],
+                "ports_fixed": fixed["fixed"],
+                **{name: fixed[name] for name in ("ephemeral_ports", "reserved_ports")},
+            }
+        found = conflicts(host, result, needs, declared)
+        return {**result, "warnings": [*result.get("warnings", []), *found]} if found else result
 
     def _applied(self, host: str, wanted: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         key = wanted_key(wanted)
@@ -155,13 +212,6 @@ class ActionModule(ActionBase):
 def _host_at(store: Store, address: str) -> str:
     # The plan is read only here, because reading takes time and is seldom needed.
     return store.plan().addresses.host_at(address)
-
-
-def _ephemeral(host: str, result: dict[str, Any], needs: Any, declared: str) -> dict[str, Any]:
-    try:
-        return compared(host, result, needs, declared)
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise AnsibleActionFail(f"Invalid port_needs or declared_range: {exc}") from None
 
 
 def _policy(store: Store, host: str) -> dict[str, Any]:

@@ -74,8 +74,7 @@ options:
     type: bool
     default: false
 seealso:
-  - plugin: hpc.ports.ephemeral_clashes
-    plugin_type: filter
+  - module: hpc.ports.firewall
 """
 
 EXAMPLES = r"""

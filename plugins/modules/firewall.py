@@ -68,6 +68,14 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  install:
+    description:
+      - Install the packages that the backend needs and the host lacks, as M(ansible.builtin.package) does, and go on.
+        The package lists of the host are updated before.
+      - Otherwise such a host fails, and RV(missing_packages) names the packages.
+    type: bool
+    default: false
+    version_added: 0.3.0
   backend:
     description:
       - The program that carries the rules.
@@ -122,8 +130,8 @@ options:
     description:
       - Ports of the host that must not be ephemeral ports, as in C(firewall_port_needs) of the role
         P(hpc.ports.firewall#role).
-      - The action plugin compares them with what the host reports. A conflict is a warning; if it is to be fixed, see
-        RV(ports_to_fix).
+      - The action plugin compares them with what the host reports. A conflict is a warning, or is fixed as
+        M(hpc.ports.ephemeral_ports) does, if C(fix) of the role is true.
     type: dict
     version_added: 0.3.0
   declared_range:
@@ -254,15 +262,15 @@ filtered_interfaces:
   elements: str
   sample: [br-1a2b3c4d5e6f, docker0]
 ephemeral_ports:
-  description: The range of ephemeral ports of the host, for P(hpc.ports.ephemeral_clashes#filter).
+  description: The range of ephemeral ports of the host, as M(hpc.ports.ephemeral_ports) returns it.
   returned: when the kernel reports it
   type: str
   sample: 32768-60999
-ports_to_fix:
-  description: Whether O(port_needs) has a conflict that M(hpc.ports.ephemeral_ports) is to fix.
-  returned: if there is one
-  type: bool
-  sample: true
+ports_fixed:
+  description: A sentence for each conflict of O(port_needs) with the ephemeral ports that was fixed.
+  returned: when the ephemeral ports changed
+  type: list
+  elements: str
 reserved_ports:
   description: Ports that the kernel does not use as ephemeral ports, as it writes them. Empty if there are none.
   returned: when the kernel reports it
@@ -275,7 +283,7 @@ client:
   sample: 10.0.0.9
 missing_packages:
   description: Packages that the backend needs and the host lacks. Nothing was changed.
-  returned: when a package is missing
+  returned: when a package is missing, with O(install) only in check mode
   type: list
   elements: str
   sample: [nftables]
@@ -326,6 +334,7 @@ from ansible_collections.hpc.ports.plugins.module_utils._ruleset.published_ports
 
 ARGUMENTS = {
     "plan": {"type": "str"},
+    "install": {"type": "bool", "default": False},
     "policy": {"type": "dict"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "backend": {"type": "str", "choices": ["auto", "nftables", "firewalld"], "default": "auto"},

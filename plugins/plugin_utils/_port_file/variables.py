@@ -75,12 +75,7 @@ OTHER_SETTINGS = (
 # What tasks of the collection register or define. Hosts have some of them later in the same run.
 _OF_TASKS = (
     "firewall_all_port_needs",
-    "firewall_conflicts",
-    "firewall_facts",
-    "firewall_fix_variables",
-    "firewall_fixed",
     "firewall_needs",
-    "firewall_needs_to_fix",
     "firewall_plan",
     "firewall_problems",
     "firewall_result",

@@ -86,7 +86,7 @@ def ran(
     kept: str = "",
     **arguments: Any,
 ) -> dict[str, Any]:
-    """Run the action plugin; modules return `answers` in turn, and are recorded in `sent`.
+    """Run the action plugin; modules and the action `package` return `answers` in turn, and are recorded in `sent`.
 
     `unchanged` is what the host prints for the quick check, `kept` what the code prints that it kept to confirm.
     """
@@ -99,6 +99,9 @@ def ran(
             if isinstance(found, Exception):
                 raise found
             return dict(found)
+
+        def _installed(self, packages: list[str], task_vars: Any) -> dict[str, Any]:
+            return self._execute_module("package", {"name": packages})
 
         def _low_level_execute_command(self, cmd: str, *others: Any, **more: Any) -> dict[str, Any]:
             if cmd.startswith("/bin/sh "):
@@ -396,6 +399,68 @@ def test_an_unreachable_host_names_the_hosts_that_are_left(
     with pytest.raises(type(loss)) as failed:
         ran(sent, loss, play=SERIAL, **arguments)
     assert str(failed.value).startswith(str(loss).rstrip(".") + ". This play ") and LEFT in str(failed.value)
+
+
+LACKS = {"failed": True, "msg": "No nft.", "missing_packages": ["nftables"]}
+
+
+def test_missing_packages_are_installed_and_the_policy_is_applied(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    found = ran(sent, LACKS, {"changed": True}, {"changed": False, "backend": "nftables"}, plan="key", install=True)
+    assert found == {"changed": True, "backend": "nftables"}
+    assert [name for name, _arguments in sent] == ["hpc.ports.firewall", "package", "hpc.ports.firewall"]
+    assert sent[1][1] == {"name": ["nftables"]} and "install" not in sent[0][1]
+    assert sent[0][1]["policy"] == sent[2][1]["policy"]
+
+
+def test_check_mode_says_what_a_real_run_would_install(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    found = ran(sent, LACKS, check_mode=True, plan="key", install="yes")
+    warning = "n1 does not have nftables. A real run installs this and then gives the host its firewall."
+    assert found == {"changed": True, "missing_packages": ["nftables"], "warnings": [warning]}
+
+
+def test_a_failed_installation_says_which_packages_it_was_for(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    with pytest.raises(AnsibleActionFail) as failed:
+        ran(sent, LACKS, {"failed": True, "msg": "No network.\n"}, plan="key", install=True, play=SERIAL)
+    assert str(failed.value).startswith(
+        "Cannot install nftables, which the firewall of n1 needs: No network. This play"
+    )
+
+
+CONFLICT = {"changed": False, "ephemeral_ports": "32768-60999", "reserved_ports": ""}
+LOCKD = {"reserved": [{"what": "lockd", "ports": "32768/tcp"}], "within": []}
+
+
+def test_conflicts_of_ephemeral_ports_are_fixed_if_the_role_says_so(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    fixed = {
+        "changed": True,
+        "fixed": ["lockd needs 32768."],
+        "ephemeral_ports": "32768-60999",
+        "reserved_ports": "32768",
+    }
+    found = ran(sent, CONFLICT, fixed, plan="key", port_needs={"nfs": {**LOCKD, "fix": True}})
+    assert sent[1] == ("hpc.ports.ephemeral_ports", {**LOCKD, "fix": True})
+    assert found == {
+        "changed": True,
+        "ports_fixed": ["lockd needs 32768."],
+        **{name: fixed[name] for name in ("ephemeral_ports", "reserved_ports")},
+    }
+
+
+def test_a_conflict_that_is_not_to_be_fixed_is_a_warning(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    found = ran(sent, CONFLICT, plan="key", port_needs={"nfs": {**LOCKD, "fix": False}})
+    assert not found["changed"] and found["warnings"][0].startswith("n1: lockd needs 32768, but")
+
+
+def test_ephemeral_ports_that_cannot_be_fixed_fail_the_task(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    with pytest.raises(AnsibleActionFail) as failed:
+        ran(sent, CONFLICT, {"failed": True, "msg": "Few."}, plan="key", port_needs={"nfs": {**LOCKD, "fix": True}})
+    assert str(failed.value) == "n1 has its firewall, but its ephemeral ports stay: Few."
+
+
+@pytest.mark.parametrize("needs", ["x", {"nfs": {}}, {"nfs": {**LOCKD, "fix": False, "reserved": [{}]}}])
+def test_needs_of_another_form_are_refused(sent: list[tuple[str, dict[str, Any]]], needs: Any) -> None:
+    with pytest.raises(AnsibleActionFail, match="^Invalid port_needs or declared_range: "):
+        ran(sent, CONFLICT, plan="key", port_needs=needs)
 
 
 @pytest.mark.parametrize(

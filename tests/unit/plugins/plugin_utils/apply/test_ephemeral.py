@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import compared
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import conflicts, fixes
 
-RESULT = {"ephemeral_ports": "32768-60999", "reserved_ports": "", "warnings": ["Before."]}
+RESULT = {"ephemeral_ports": "32768-60999", "reserved_ports": ""}
 
 
 def needs(fix: bool, ports: str = "32768/tcp") -> dict[str, Any]:
@@ -18,22 +18,26 @@ def needs(fix: bool, ports: str = "32768/tcp") -> dict[str, Any]:
 
 
 def test_a_conflict_that_is_not_to_be_fixed_is_a_warning_with_the_variable() -> None:
-    warnings = compared("n1", RESULT, {"nfs": needs(False), "pbs": needs(True, "1/tcp")}, "32768-60999")["warnings"]
-    assert warnings[0] == "Before."
-    assert warnings[1].startswith("n1: lockd needs 32768, but the kernel may use 32768 as an ephemeral port")
-    assert warnings[1].endswith(" To have the next run fix this, set nfs_fix_ephemeral_ports.")
+    roles = {"nfs": needs(False), "pbs": needs(True, "1/tcp")}
+    [warning] = conflicts("n1", RESULT, roles, "32768-60999")
+    assert warning.startswith("n1: lockd needs 32768, but the kernel may use 32768 as an ephemeral port")
+    assert warning.endswith(" To have the next run fix this, set nfs_fix_ephemeral_ports.")
+    assert fixes(RESULT, roles) == {}
 
 
-def test_a_conflict_to_fix_is_left_to_the_role_which_reports_what_is_left() -> None:
-    assert compared("n1", RESULT, {"nfs": needs(True), "slurm": needs(False)}, "") == {"ports_to_fix": True}
+def test_what_is_to_be_fixed_are_the_needs_of_the_roles_that_say_so() -> None:
+    roles = {"nfs": needs(True), "slurm": needs(False), "pbs": needs(True, "9/udp")}
+    reserved = [{"what": "lockd", "ports": ports} for ports in ("32768/tcp", "9/udp")]
+    assert fixes(RESULT, roles) == {"reserved": reserved, "within": [], "fix": True}
 
 
 def test_another_declared_range_is_a_warning_where_services_need_ports() -> None:
-    (_before, warning) = compared("n1", RESULT, {"nfs": needs(True, "1/tcp")}, "40000-50000")["warnings"]
+    [warning] = conflicts("n1", RESULT, {"nfs": needs(True, "1/tcp")}, "40000-50000")
     assert "firewall_ephemeral_ports is 40000-50000" in warning and "fix this" not in warning
-    assert compared("n1", RESULT, {}, "40000-50000") == {}
+    assert conflicts("n1", RESULT, {}, "40000-50000") == []
 
 
 @pytest.mark.parametrize("result", [{}, {**RESULT, "reserved_ports": "32768"}])
 def test_without_a_conflict_or_an_answer_nothing_is_said(result: dict[str, Any]) -> None:
-    assert compared("n1", result, {"nfs": needs(False)}, "32768-60999") == {}
+    assert conflicts("n1", result, {"nfs": needs(False)}, "32768-60999") == []
+    assert fixes(result, {"nfs": needs(True)}) == {}
