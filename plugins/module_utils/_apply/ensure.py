@@ -76,12 +76,13 @@ def ensure_present(
     """
     policy = parse_policy(data)
     change = _present_change(name, policy, options, tools)
+    warnings = (*change.warnings, *flush_warnings(tools.loaders()))
     if not change.is_needed:
-        return FirewallResult(change, warnings=change.warnings)
+        return FirewallResult(change, warnings=warnings)
     client = _Client.of(options.transport, tools)
     if client.connection and options.lockout_guard:
         check_lockout(policy, client.connection, client.is_local)
-    warnings = (*change.warnings, *filter(None, [client.warning(policy), fill_warning()]))
+    warnings += tuple(filter(None, [client.warning(policy), fill_warning()]))
     if check:
         change.check()
         return FirewallResult(change, warnings=warnings)
@@ -120,8 +121,7 @@ def ensure_absent(check: bool, tools: Tools = Tools()) -> FirewallResult:
 def _present_change(name: str, policy: Policy, options: Options, tools: Tools) -> Change:
     closed = _closed_ruleset(name, policy, options)
     change = tools.backend(name).present_change(policy, closed)
-    change = change._replace(leaving=tools.leaving(name), warnings=(*change.warnings, *flush_warnings(tools.loaders())))
-    return tools.watch(change, options.watch, closed)
+    return tools.watch(change._replace(leaving=tools.leaving(name)), options.watch, closed)
 
 
 def _closed_ruleset(name: str, policy: Policy, options: Options) -> str:
