@@ -57,19 +57,15 @@ class ActionModule(ActionBase):
             raise type(exc)(with_batches(shown(str(exc).strip()), task_vars or {})) from None
         if result.get("failed") and not result.get("missing_packages"):
             result["msg"] = with_batches(str(result.get("msg", "")), task_vars or {})
-        if self._task.diff and result.get("diff"):
-            host = (task_vars or {})["inventory_hostname"]
-            run = Store(C.DEFAULT_LOCAL_TMP, "run")  # for all plans of the run
-            result["diff"] = shown_once(result["diff"], host, partial(run.first, "diff", host))
         return result
 
     def _result(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
         needs, declared = arguments.pop("port_needs", None) or {}, arguments.pop("declared_range", None) or ""
         installs = boolean(arguments.pop("install", False))
-        if arguments.get("state", "present") == "absent":
-            return self._module("firewall", arguments, task_vars)
         host = (task_vars or {})["inventory_hostname"]
+        if arguments.get("state", "present") == "absent":
+            return self._with_diff_once(host, self._module("firewall", arguments, task_vars))
         store = self._store(arguments.pop("plan", None))
         arguments.update(policy=_policy(store, host), transport=self._connection.transport)
         result = self._applied(host, arguments, task_vars)
@@ -80,10 +76,18 @@ class ActionModule(ActionBase):
         if own_addresses:
             known = store.part("known-addresses", host, known_addresses)
             result["warnings"] = result.get("warnings", []) + unknown_warnings(host, own_addresses, known)
+        result = self._with_diff_once(host, result)
         try:
             return self._with_ephemeral_ports(host, result, needs, declared, task_vars)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise AnsibleActionFail(f"Invalid port_needs or declared_range: {exc}") from None
+
+    def _with_diff_once(self, host: str, result: dict[str, Any]) -> dict[str, Any]:
+        """Return the result without the parts of its diff that another host of the run has shown."""
+        if not (self._task.diff and result.get("diff")):
+            return result
+        run = Store(C.DEFAULT_LOCAL_TMP, "run")  # for all plans of the run
+        return {**result, "diff": shown_once(result["diff"], host, partial(run.first, "diff", host))}
 
     def _after_installation(
         self, host: str, packages: list[str], wanted: dict[str, Any], task_vars: dict[str, Any] | None
@@ -122,15 +126,7 @@ class ActionModule(ActionBase):
             return result
         options = fixes(result, needs)
         if options:
-            fixed = self._module("ephemeral_ports", options, task_vars)
-            if fixed.get("failed"):
-                raise AnsibleActionFail(f"{host} has its firewall, but its ephemeral ports stay: {fixed.get('msg')}")
-            result = {
-                **result,
-                "changed": result["changed"] or fixed["changed"],
-                "ports_fixed": fixed["fixed"],
-                **{name: fixed[name] for name in ("ephemeral_ports", "reserved_ports")},
-            }
+            result = _with_fix(host, result, self._module("ephemeral_ports", options, task_vars))
         found = conflicts(host, result, needs, declared)
         return {**result, "warnings": [*result.get("warnings", []), *found]} if found else result
 
@@ -212,6 +208,19 @@ class ActionModule(ActionBase):
 def _host_at(store: Store, address: str) -> str:
     # The plan is read only here, because reading takes time and is seldom needed.
     return store.plan().addresses.host_at(address)
+
+
+def _with_fix(host: str, result: dict[str, Any], fixed: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a host with that of the module `ephemeral_ports`."""
+    if fixed.get("failed"):
+        raise AnsibleActionFail(f"{host} has its firewall, but its ephemeral ports stay: {fixed.get('msg')}")
+    return {
+        **result,
+        "changed": result["changed"] or fixed["changed"],
+        "ports_fixed": fixed["fixed"],
+        "diff": [*([result["diff"]] if result.get("diff") else []), fixed["diff"]],
+        **{name: fixed[name] for name in ("ephemeral_ports", "reserved_ports")},
+    }
 
 
 def _policy(store: Store, host: str) -> dict[str, Any]:

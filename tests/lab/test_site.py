@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +64,52 @@ def test_the_tag_firewall_gives_a_firewall_and_does_nothing_else() -> None:
     assert (run.code, run.changed) == (0, {"alpha-controller": 0, "ctl1": 0}), run.output
     assert "TASK [hpc.ports.firewall : Give the host its firewall]" in run.output
     assert {name for names in executed_anywhere().values() for name in names} <= {"firewall"}
+
+
+# The hosts of the lab reach no package server. This module takes the place of their package manager.
+PUT_BACK = """\
+import os
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({"name": {"type": "list"}, "state": {}, "update_cache": {"type": "bool"}})
+os.rename("/usr/sbin/nft.gone", "/usr/sbin/nft")
+module.exit_json(changed=True, msg=str(module.params["name"]))
+"""
+
+
+@pytest.mark.parametrize("host", turn(PAIRS))
+def test_a_missing_package_is_installed(host: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "put_back.py").write_text(PUT_BACK, encoding="utf-8")
+    options, library = ("--limit", ",".join(host), "-eansible_package_use=put_back"), {"ANSIBLE_LIBRARY": str(tmp_path)}
+    with mending(*host):
+        for name in host:
+            on(name, "mv /usr/sbin/nft /usr/sbin/nft.gone")
+        checked = firewall("--check", *options, **library)
+        assert checked.changed == dict.fromkeys(host, 1), checked.output
+        for name in host:
+            assert f"{name} does not have nftables. A real run installs this" in checked.text
+            on(name, "test ! -e /usr/sbin/nft")
+        for changed in (1, 0):
+            assert firewall(*options, **library).changed == dict.fromkeys(host, changed)
+
+
+def test_ephemeral_ports_are_fixed_in_the_task_of_the_firewall() -> None:
+    """Another connection could take the port of lockd: it is reserved, now and for the next boot."""
+    hosts = ("nfs1", "nfs2")
+    options = ("--limit", ",".join(hosts), *FIREWALL_ONLY, "-enfs_fix_ephemeral_ports=true")
+    reserved, file = "/proc/sys/net/ipv4/ip_local_reserved_ports", "/etc/sysctl.d/zz-hpc-ports.conf"
+    before = [on(host, f"cat {reserved}; test ! -e {file}") for host in hosts]
+    try:
+        checked = play("site", "--check", "--diff", *options)
+        assert checked.changed == dict.fromkeys(hosts, 1), checked.output
+        assert "+  net.ipv4.ip_local_reserved_ports = " in checked.output
+        assert [on(host, f"cat {reserved}; test ! -e {file}") for host in hosts] == before
+        for changed in (1, 0):
+            run = play("site", *options)
+            assert (run.changed, "lockd needs" in run.text) == (dict.fromkeys(hosts, changed), False), run.output
+        assert all("32768" in on(host, f"cat {reserved}; grep reserved {file}") for host in hosts)
+    finally:
+        for host, ports in zip(hosts, before):
+            on(host, f"rm -f {file}; echo '{ports.strip()}' > {reserved}")
 
 
 def test_free_strategy_changes_nothing() -> None:

@@ -436,14 +436,19 @@ def test_conflicts_of_ephemeral_ports_are_fixed_if_the_role_says_so(sent: list[t
         "fixed": ["lockd needs 32768."],
         "ephemeral_ports": "32768-60999",
         "reserved_ports": "32768",
+        "diff": {"before": "", "after": "32768\n"},
     }
-    found = ran(sent, CONFLICT, fixed, plan="key", port_needs={"nfs": {**LOCKD, "fix": True}})
-    assert sent[1] == ("hpc.ports.ephemeral_ports", {**LOCKD, "fix": True})
-    assert found == {
-        "changed": True,
-        "ports_fixed": ["lockd needs 32768."],
-        **{name: fixed[name] for name in ("ephemeral_ports", "reserved_ports")},
-    }
+    for diffs in ([], [{"before": "a\n", "after": "b\n"}]):
+        answer = {**CONFLICT, **({"diff": diffs[0]} if diffs else {})}
+        sent.clear()
+        found = ran(sent, answer, fixed, plan="key", port_needs={"nfs": {**LOCKD, "fix": True}})
+        assert sent[1] == ("hpc.ports.ephemeral_ports", {**LOCKD, "fix": True})
+        assert found == {
+            "changed": True,
+            "ports_fixed": ["lockd needs 32768."],
+            "diff": [*diffs, fixed["diff"]],
+            **{name: fixed[name] for name in ("ephemeral_ports", "reserved_ports")},
+        }
 
 
 def test_a_conflict_that_is_not_to_be_fixed_is_a_warning(sent: list[tuple[str, dict[str, Any]]]) -> None:
