@@ -124,11 +124,11 @@ def _writable_settings(*hosts: str) -> Iterator[None]:
     """Let the hosts write the settings of their own networks in the block."""
     try:
         for host in hosts:
-            on(host, "mount -o remount,rw /proc/sys")
+            on(host, "mount -o remount,bind,rw /proc/sys")
         yield
     finally:
         for host in hosts:
-            on(host, "mount -o remount,ro /proc/sys")
+            on(host, "mount -o remount,bind,ro /proc/sys")
 
 
 def test_free_strategy_changes_nothing() -> None:
