@@ -70,7 +70,7 @@ options:
     default: present
   install:
     description:
-      - Install the packages that the backend needs and the host lacks, as M(ansible.builtin.package) does, and go on.
+      - Install the packages that the backend needs and the host lacks, as C(ansible.builtin.package) does, and go on.
         The package lists of the host are updated before.
       - Otherwise such a host fails, and RV(missing_packages) names the packages.
     type: bool

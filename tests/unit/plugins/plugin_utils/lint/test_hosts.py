@@ -133,7 +133,7 @@ def test_a_variable_of_another_role_is_a_note(name: str) -> None:
 
 
 def test_known_variables() -> None:
-    assert unknown(serial=1, state="present", result={}, facts={}) == []
+    assert unknown(serial=1, state="present", result={}, plan={}) == []
 
 
 def test_a_variable_of_all_hosts_is_one_finding() -> None:
