@@ -35,6 +35,18 @@ def test_each_question_is_asked_once(machine: Served) -> None:
         assert programs(unchanged) == [SHOW, *listings]
 
 
+def test_no_digest_is_computed_of_a_host_that_is_about_to_change(machine: Served) -> None:
+    """A run with a key keeps a record for the quick check, which a shell script computes."""
+    digest = "/bin/sh -c"
+    machine.host.shell("mkdir -p -m 700 /run/hpc-ports")  # as another run has left it that removed our rules
+    first = machine.runs.firewall(SAMPLE, key="one")
+    assert first.result and digest not in programs(first)
+    machine.runs.confirm(first.result["pending"]["token"])
+    assert programs(machine.runs.firewall(SAMPLE, key="one")).count(digest) == 2
+    changed = {**SAMPLE, "rules": SAMPLE["rules"][1:]}
+    assert digest not in programs(machine.runs.firewall(changed, key="two"))
+
+
 def test_a_run_that_mends_a_drift_tests_what_it_loads(machine: Served) -> None:
     machine.apply()
     machine.nft("add rule inet hpc_ports input tcp dport 23 accept\n")

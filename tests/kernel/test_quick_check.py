@@ -10,7 +10,7 @@ import shlex
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.module_utils._model.quick_check import check_script, parse_answer
+from ansible_collections.hpc.ports.plugins.module_utils._model.quick_check import RECORD, check_script, parse_answer
 from ansible_collections.hpc.ports.tests.support.machine import LINK, RULESET, UNIT, Machine, without_invocation
 from ansible_collections.hpc.ports.tests.support.run import SEED, examples
 from ansible_collections.hpc.ports.tests.support.samples import SAMPLE, policy
@@ -107,6 +107,23 @@ def test_the_result_of_a_run_without_changes_is_kept(host: Machine) -> None:
     assert not found["changed"] and checked(host) == checked(host) == found
     assert checked(host, "other") is None
     assert not host.apply(SAMPLE)["changed"] and checked(host) == found
+
+
+def test_a_record_of_another_key_is_removed_and_the_next_run_keeps_a_new_one(host: Machine) -> None:
+    settled(host)
+    assert not host.begin(SAMPLE, key="other", check=True)["changed"] and checked(host)
+    assert not host.apply(SAMPLE, key="other")["changed"]
+    assert checked(host) is checked(host, "other") is None
+    found = result(host.apply(SAMPLE, key="other"))
+    assert checked(host, "other") == found
+
+
+@pytest.mark.parametrize("record", ["printf '\\377\\n' > {0}", "mkdir {0}", "ln -s /nowhere {0}", "ln -s {0} {0}"])
+def test_a_damaged_record_only_has_the_module_run(host: Machine, record: str) -> None:
+    settled(host)
+    host.host.shell(f"rm {RECORD}; {record.format(RECORD)}")
+    assert checked(host) is None
+    assert not host.apply(SAMPLE, key=KEY)["changed"]
 
 
 def test_the_result_of_a_run_that_leaves_connections_to_be_cut_is_not_kept(host: Machine) -> None:
