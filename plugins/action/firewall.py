@@ -31,7 +31,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.confirmation impo
     with_name,
 )
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.diffs import shown_once
-from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import conflicts, fixes
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import Needs, conflicts, fixes, parsed_needs
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.garbage import uncollected
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses import (
     known_addresses,
@@ -40,6 +40,9 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._apply.unknown_addresses
 from ansible_collections.hpc.ports.plugins.plugin_utils._apply.wanted_key import wanted_key
 from ansible_collections.hpc.ports.plugins.plugin_utils._plan.store import Store
 from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
+
+_STAY = "{0} has its firewall, but its ephemeral ports stay: {1}"
+_WOULD_STAY = "{0}: its ephemeral ports would stay: {1}"
 
 
 class ActionModule(ActionBase):
@@ -55,14 +58,18 @@ class ActionModule(ActionBase):
         except (AnsibleActionFail, AnsibleConnectionFailure) as exc:
             # Ansible adds the text of a cause to that of an error.
             raise type(exc)(with_batches(shown(str(exc).strip()), task_vars or {})) from None
-        if result.get("failed") and not result.get("missing_packages"):
+        if result.get("failed"):
             result["msg"] = with_batches(str(result.get("msg", "")), task_vars or {})
         return result
 
     def _result(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
-        needs, declared = arguments.pop("port_needs", None) or {}, arguments.pop("declared_range", None) or ""
-        installs = boolean(arguments.pop("install", False))
+        declared = arguments.pop("declared_range", None) or ""
+        try:
+            needs = parsed_needs(arguments.pop("port_needs", None) or {}, declared)
+            installs = boolean(arguments.pop("install", False))
+        except (PortFileError, TypeError) as exc:
+            raise AnsibleActionFail(f"Invalid install: {exc}" if isinstance(exc, TypeError) else str(exc)) from None
         host = (task_vars or {})["inventory_hostname"]
         if arguments.get("state", "present") == "absent":
             return self._with_diff_once(host, self._module("firewall", arguments, task_vars))
@@ -76,11 +83,7 @@ class ActionModule(ActionBase):
         if own_addresses:
             known = store.part("known-addresses", host, known_addresses)
             result["warnings"] = result.get("warnings", []) + unknown_warnings(host, own_addresses, known)
-        result = self._with_diff_once(host, result)
-        try:
-            return self._with_ephemeral_ports(host, result, needs, declared, task_vars)
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise AnsibleActionFail(f"Invalid port_needs or declared_range: {exc}") from None
+        return self._with_ephemeral_ports(host, self._with_diff_once(host, result), needs, declared, task_vars)
 
     def _with_diff_once(self, host: str, result: dict[str, Any]) -> dict[str, Any]:
         """Return the result without the parts of its diff that another host of the run has shown."""
@@ -97,11 +100,15 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             text = f"{host} does not have {names}. A real run installs this and then gives the host its firewall."
             return {"changed": True, "missing_packages": packages, "warnings": [text]}
-        installed = self._installed(packages, task_vars)
+        try:
+            installed = self._installed(packages, task_vars)
+        except AnsibleActionFail as exc:
+            installed = {"failed": True, "msg": str(exc)}
         if installed.get("failed"):
             reason = str(installed.get("msg", "")).strip()
             raise AnsibleActionFail(f"Cannot install {names}, which the firewall of {host} needs: {reason}")
-        return {**self._applied(host, wanted, task_vars), "changed": True}
+        result = self._applied(host, wanted, task_vars)
+        return {**result, "changed": bool(installed.get("changed") or result.get("changed"))}
 
     def _installed(self, packages: list[str], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Return what Ansible's own action says that installs packages with the package manager of the host."""
@@ -119,15 +126,20 @@ class ActionModule(ActionBase):
         return dict(action.run(task_vars=task_vars))
 
     def _with_ephemeral_ports(
-        self, host: str, result: dict[str, Any], needs: Any, declared: str, task_vars: dict[str, Any] | None
+        self, host: str, result: dict[str, Any], needs: Needs, declared: str, task_vars: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Return the result with the conflicts of its ephemeral ports, after those were fixed that are to be."""
         if result.get("failed") or not needs:
             return result
         options = fixes(result, needs)
         if options:
-            result = _with_fix(host, result, self._module("ephemeral_ports", options, task_vars))
-        found = conflicts(host, result, needs, declared)
+            try:
+                fixed = self._module("ephemeral_ports", options, task_vars)
+            except (AnsibleActionFail, AnsibleConnectionFailure) as exc:
+                fixed = {"failed": True, "msg": str(exc)}
+            result = _with_fix(host, result, fixed, self._task.check_mode)
+        # What could not be fixed has been said.
+        found = [] if result.get("failed") else conflicts(host, result, needs, declared)
         return {**result, "warnings": [*result.get("warnings", []), *found]} if found else result
 
     def _applied(self, host: str, wanted: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -210,15 +222,17 @@ def _host_at(store: Store, address: str) -> str:
     return store.plan().addresses.host_at(address)
 
 
-def _with_fix(host: str, result: dict[str, Any], fixed: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of a host with that of the module `ephemeral_ports`."""
+def _with_fix(host: str, result: dict[str, Any], fixed: dict[str, Any], is_check: bool) -> dict[str, Any]:
+    """Return the result of a host with that of the module `ephemeral_ports`; if this failed, it tells what was done."""
     if fixed.get("failed"):
-        raise AnsibleActionFail(f"{host} has its firewall, but its ephemeral ports stay: {fixed.get('msg')}")
+        text = _WOULD_STAY if is_check else _STAY
+        return {**result, "failed": True, "msg": text.format(host, fixed.get("msg"))}
+    diff = result.get("diff") or []
     return {
         **result,
         "changed": result["changed"] or fixed["changed"],
         "ports_fixed": fixed["fixed"],
-        "diff": [*([result["diff"]] if result.get("diff") else []), fixed["diff"]],
+        "diff": [*(diff if isinstance(diff, list) else [diff]), fixed["diff"]],
         **{name: fixed[name] for name in ("ephemeral_ports", "reserved_ports")},
     }
 

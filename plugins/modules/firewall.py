@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Makes a host accept and open exactly what the plan allows, with nftables or, if it runs, with firewalld.
   - With nftables the module changes the table C(inet hpc_ports), C(/etc/hpc-ports) and its own systemd units, and
-    nothing else. A change is one transaction. New objects are loaded before it, and obsolete ones are deleted after it.
+    nothing else of the firewall. A change is one transaction. New objects are loaded before it, and obsolete ones are
+    deleted after it.
   - With firewalld the module changes its own policies and ipsets, whose names begin with C(hpc_ports_), and the table
     C(inet hpc_ports_published) beside firewalld, with its file in C(/etc/hpc-ports) and its unit, and nothing else - no
     zone, and no configuration of the user. Addresses and ports of a flow change while firewalld runs. Only if
@@ -43,7 +44,9 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Stops just before the change is applied. The result and the diff are those of the real run.
+    details:
+      - Stops just before the change is applied. The result and the diff are those of the real run.
+      - With O(install), a host that lacks a package has only a warning that names it.
   diff_mode:
     support: full
     details:
@@ -71,7 +74,7 @@ options:
   install:
     description:
       - Install the packages that the backend needs and the host lacks, as C(ansible.builtin.package) does, and go on.
-        The package lists of the host are updated before.
+        The package lists of the host are updated before. The variable C(ansible_package_use) applies.
       - Otherwise such a host fails, and RV(missing_packages) names the packages.
     type: bool
     default: false
@@ -283,7 +286,7 @@ client:
   sample: 10.0.0.9
 missing_packages:
   description: Packages that the backend needs and the host lacks. Nothing was changed.
-  returned: when a package is missing, with O(install) only in check mode
+  returned: when a package is missing
   type: list
   elements: str
   sample: [nftables]

@@ -20,12 +20,18 @@ OURS = "inet hpc_ports"
 # A unit of a site that loads rules, and what a run reads of it.
 LOADER, WANTS = "/etc/systemd/system/rules.service", "/etc/systemd/system/multi-user.target.wants"
 SCRIPT, RULES, INCLUDED = "/etc/rules.sh", "/etc/rules.nft", "/etc/rules.d"
+# What systemctl has linked into the folders of systemd.
+LINKED = "/etc/site"
 SITE = f"""
 mkdir -p {INCLUDED} {WANTS}
 printf '#!/bin/sh\\nexec nft -f {RULES}\\n' > {SCRIPT}
 printf 'include "{INCLUDED}/*.nft"\\n' > {RULES}
 printf '[Service]\\nExecStart={SCRIPT}\\nExecStart=/usr/sbin/nft -f {RULES}\\n' > {LOADER}
 ln -sf {LOADER} {WANTS}
+mkdir -p {LINKED}
+printf '[Service]\\nExecStart=/bin/true\\n' > {LINKED}/linked.service
+ln -sf {LINKED}/linked.service /etc/systemd/system/
+ln -sf {LINKED}/linked.service {WANTS}
 nft add table ip site
 nft 'add chain ip site c {{ type filter hook input priority 5; }}'
 nft add rule ip site c tcp dport 9999 counter accept
@@ -63,6 +69,7 @@ DRIFT = {
     "a unit of others flushes": f"echo 'flush ruleset' >> {RULES}",
     "an included file flushes": f"echo 'flush ruleset' > {INCLUDED}/one.nft",
     "a unit of others is no longer enabled": f"rm -f {WANTS}/rules.service",
+    "a linked unit of others flushes": f"echo 'ExecStart=/usr/sbin/nft flush ruleset' >> {LINKED}/linked.service",
     "a script flushes": f"echo 'nft flush ruleset' >> {SCRIPT}",
     "a unit of others is gone": f"rm -f {LOADER}",
     "a drop-in of a unit": f"mkdir -p {LOADER}.d; printf '[Unit]\\nBefore=network-pre.target\\n' > {LOADER}.d/x.conf",
@@ -139,6 +146,29 @@ def test_other_runs_keep_nothing(host: Machine, option: dict[str, Any]) -> None:
     host.apply(wanted)
     assert not host.begin(wanted, key=KEY, **option)["changed"]
     assert checked(host) is None
+
+
+def test_a_change_in_a_linked_folder_is_seen(host: Machine) -> None:
+    host.apply(SAMPLE)
+    host.host.shell("cp -a /etc/hpc-ports /etc/elsewhere; rm -r /etc/hpc-ports; ln -s elsewhere /etc/hpc-ports")
+    settled(host)
+    assert checked(host)
+    host.host.shell("echo '# more' >> /etc/elsewhere/ruleset.nft")
+    assert checked(host) is None
+
+
+@pytest.mark.parametrize("tool", ["find", "flock", "ip", "nft", "sha256sum", "stat", "xargs"])
+def test_without_one_of_its_tools_the_check_does_not_know(host: Machine, tool: str) -> None:
+    settled(host)
+    path = host.host.shell(f"readlink -f $(command -v {tool})").strip()
+    host.host.shell(f"mount --bind /dev/null {path}")
+    try:
+        assert checked(host) is None
+        if tool not in ("ip", "nft"):
+            assert not host.apply(SAMPLE, key=KEY)["changed"] and checked(host) is None
+    finally:
+        host.host.shell(f"umount {path}")
+    assert checked(host) or tool not in ("ip", "nft")
 
 
 def test_another_run_that_has_begun_is_waited_for(host: Machine) -> None:

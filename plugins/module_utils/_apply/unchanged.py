@@ -38,7 +38,7 @@ def beginning(key: str, program: Run = run) -> Beginning | None:
     that the next run keeps a new one even if this one has changed nothing.
     """
     try:
-        if not any(map(glob.glob, _OURS)) or not _is_recorded(key) or not are_small():
+        if not _is_recorded(key) or not any(map(glob.glob, _OURS)) or not are_small():
             return None
     except (NetlinkError, OSError):
         return None
@@ -49,12 +49,11 @@ def beginning(key: str, program: Run = run) -> Beginning | None:
 
 def _is_recorded(key: str) -> bool:
     """Return whether the record of this host has this key, or there is none; remove one of another key."""
-    try:
-        with open(RECORD, encoding="utf-8", errors="replace") as file:
-            if file.readline().rstrip("\n") == key:
-                return True
-    except FileNotFoundError:
+    if not os.path.isfile(RECORD):
         return True
+    with open(RECORD, encoding="utf-8", errors="replace") as file:
+        if file.readline().rstrip("\n") == key:
+            return True
     os.unlink(RECORD)
     return False
 

@@ -43,15 +43,20 @@ _KERNEL_FILES = (
 _UNITS = (SERVICE, PUBLISHED_SERVICE, "hpc-ports-watch.service", "firewalld.service")
 # Prints what the module depends on; standard input has the lines of a record. The handle of a rule shows that it was
 # replaced by one that nft prints in the same way, such as a match of iptables. Lifetimes of addresses and timers of
-# bridges run on. A command that fails makes the digest another one each time. A running watch has locked its file.
+# bridges run on. A missing tool or a command that fails makes the digest another one each time. Files are listed twice:
+# links as links, and what they lead to. A running watch has locked its file.
 _LOOK = r"""
 PATH="$PATH:/usr/sbin:/sbin:/usr/bin:/bin" LC_ALL=C
 export PATH LC_ALL
 look() {
-  nft -a -s -p list ruleset && links=$(ip -d addr show) && command -v find flock stat xargs > /dev/null ||
-    { echo failed $$; date +%s%N; }
+  files=
+  nft -a -s -p list ruleset && links=$(ip -d addr show) && command -v flock && command -v stat && command -v xargs && {
+    files=$(find -H @FOLDERS@ -printf '%p %l %m %U:%G %i %s %T@ %C@\n'
+      find -L @FOLDERS@ -maxdepth 4 -printf '%p %i %s %T@ %C@\n')
+  }
+  [ -n "$files" ] || { echo failed $$; date +%s%N; }
+  printf '%s\n' "$files"
   printf '%s\n' "$links" | sed -E 's/(valid_lft|preferred_lft) [0-9]+sec//g; s/[a-z_]+_timer +[0-9.]+//g'
-  find @FOLDERS@ -printf '%p %l %m %U:%G %i %s %T@ %C@\n'
   cat @FILES@
   if [ -d /run/systemd/system ]; then
     systemctl show --property=Id,LoadState,ActiveState,UnitFileState,InvocationID @UNITS@

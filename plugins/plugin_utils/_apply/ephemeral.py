@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compare the ephemeral ports that a host reported with the needs of its services, on the controller.
 
-`needs` has a value for each role, see the option `port_needs` of the module `firewall`. A host that reported nothing is
-not compared. All functions raise AttributeError, KeyError, TypeError or ValueError for needs that cannot be parsed.
+A host that reported nothing, or something else, is not compared.
 """
 
 from __future__ import annotations
@@ -12,14 +11,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import (
     Demands,
     clashes,
     parsed_demands,
     parsed_described,
 )
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError, invalid
 
+# By role: `reserved` and `within`, lists as for the module `ephemeral_ports`, and whether to `fix` conflicts.
 Needs = Mapping[str, Mapping[str, Any]]
+
+_DEMANDS = {
+    "type": "list",
+    "elements": "dict",
+    "required": True,
+    "options": {"what": {"type": "str", "required": True}, "ports": {"type": "str", "required": True}},
+}
+_NEED = ArgumentSpecValidator({"reserved": _DEMANDS, "within": _DEMANDS, "fix": {"type": "bool", "required": True}})
+_EXPECTED = (
+    "a dictionary with the lists reserved and within, of dictionaries with what and ports, and fix, true or false"
+)
+
+
+def parsed_needs(needs: Any, declared: str) -> Needs:
+    """Return the needs with values of their types. Raises PortFileError for other needs, or an invalid range."""
+    if not isinstance(needs, Mapping):
+        raise invalid("port_needs", needs, "a dictionary by role")
+    parsed = {role: _parsed_need(role, need) for role, need in needs.items()}
+    try:
+        _demands(parsed, declared)
+    except ValueError as exc:
+        raise PortFileError(f"Invalid port_needs or declared_range: {exc}.") from None
+    return parsed
+
+
+def _parsed_need(role: str, need: Any) -> dict[str, Any]:
+    result = _NEED.validate(dict(need)) if isinstance(need, Mapping) else None
+    if result is None or result.error_messages:
+        raise invalid(f"port_needs.{role}", need, _EXPECTED)
+    return result.validated_parameters
 
 
 def fixes(result: Mapping[str, Any], needs: Needs) -> dict[str, Any]:
@@ -38,9 +70,10 @@ def conflicts(host: str, result: Mapping[str, Any], needs: Needs, declared: str)
 
 
 def _clashes(result: Mapping[str, Any], demands: Demands) -> list[str]:
-    if not {"ephemeral_ports", "reserved_ports"} <= set(result):
+    try:
+        return clashes(parsed_described(result["ephemeral_ports"], result["reserved_ports"]), demands)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return []
-    return clashes(parsed_described(result["ephemeral_ports"], result["reserved_ports"]), demands)
 
 
 def _demands(needs: Needs, declared: str | None = None) -> Demands:

@@ -53,7 +53,10 @@ def host_changes(plan: Plan, results: Mapping[str, Any]) -> list[HostChange]:
             key = (plan.hosts[host], repr(changes))
             if key not in known:
                 known[key] = list(words.phrases(plan.policies[plan.hosts[host]], changes))
-            for text in known[key]:
+            for text in [
+                *known[key],
+                *(f"ephemeral ports fixed: {text}" for text in _texts(result.get("ports_fixed"))),
+            ]:
                 hosts[text].append(host)
     return [HostChange(tuple(names), shown(text)) for text, names in hosts.items()]
 

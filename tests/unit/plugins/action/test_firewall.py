@@ -456,22 +456,53 @@ def test_a_conflict_that_is_not_to_be_fixed_is_a_warning(sent: list[tuple[str, d
     assert not found["changed"] and found["warnings"][0].startswith("n1: lockd needs 32768, but")
 
 
-def test_ephemeral_ports_that_cannot_be_fixed_fail_the_task(sent: list[tuple[str, dict[str, Any]]]) -> None:
-    with pytest.raises(AnsibleActionFail) as failed:
-        ran(sent, CONFLICT, {"failed": True, "msg": "Few."}, plan="key", port_needs={"nfs": {**LOCKD, "fix": True}})
-    assert str(failed.value) == "n1 has its firewall, but its ephemeral ports stay: Few."
-
-
-@pytest.mark.parametrize("needs", ["x", {"nfs": {}}, {"nfs": {**LOCKD, "fix": False, "reserved": [{}]}}])
-def test_needs_of_another_form_are_refused(sent: list[tuple[str, dict[str, Any]]], needs: Any) -> None:
-    with pytest.raises(AnsibleActionFail, match="^Invalid port_needs or declared_range: "):
-        ran(sent, CONFLICT, plan="key", port_needs=needs)
+DONE = {**CONFLICT, "changed": True, "diff": {"before": "a:\n", "after": "b:\n"}, "warnings": ["W."]}
 
 
 @pytest.mark.parametrize(
-    "answer", [{"changed": True, "msg": "Well."}, {"failed": True, "msg": "Well.", "missing_packages": ["nftables"]}]
+    ("fixed", "is_check", "message"),
+    [
+        ({"failed": True, "msg": "Few."}, False, "n1 has its firewall, but its ephemeral ports stay: Few."),
+        ({"failed": True, "msg": "Few."}, True, "n1: its ephemeral ports would stay: Few."),
+        (LOST, False, f"n1 has its firewall, but its ephemeral ports stay: {LOST}"),
+    ],
 )
-def test_other_results_name_no_hosts(sent: list[tuple[str, dict[str, Any]]], answer: dict[str, Any]) -> None:
+def test_ephemeral_ports_that_cannot_be_fixed_fail_the_task_which_tells_what_changed(
+    sent: list[tuple[str, dict[str, Any]]], fixed: Any, is_check: bool, message: str
+) -> None:
+    found = ran(sent, DONE, fixed, check_mode=is_check, plan="key", port_needs={"nfs": {**LOCKD, "fix": True}})
+    expected = {**DONE, "warnings": ["n1: W."], "failed": True, "msg": message}
+    assert {**found, "msg": found["msg"].partition(" This play")[0]} == expected
+
+
+def test_the_diff_of_ephemeral_ports_stands_beside_the_note_of_another_host(
+    sent: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = {"prepared": "n1: chain a as shown for n0.\n"}
+    monkeypatch.setattr(firewall, "shown_once", lambda *arguments: [note])
+    fixed = {**CONFLICT, "fixed": [], "diff": {"before": "", "after": "x\n"}}
+    found = ran(sent, DONE, fixed, plan="key", diff=True, port_needs={"nfs": {**LOCKD, "fix": True}})
+    assert found["diff"] == [note, fixed["diff"]]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"port_needs": {"nfs": {}}}, "Invalid port_needs.nfs: got {}"),
+        ({"declared_range": "1-x"}, "Invalid port_needs or declared_range: "),
+        ({"install": "maybe"}, "Invalid install: "),
+    ],
+)
+def test_an_invalid_option_never_reaches_the_host(
+    sent: list[tuple[str, dict[str, Any]]], option: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AnsibleActionFail, match=f"^{message}"):
+        ran(sent, plan="key", **option)
+    assert not sent
+
+
+def test_a_result_that_is_no_failure_names_no_hosts(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    answer = {"changed": True, "msg": "Well."}
     assert ran(sent, answer, play=SERIAL) == answer
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import conflicts, fixes
+from ansible_collections.hpc.ports.plugins.plugin_utils._apply.ephemeral import conflicts, fixes, parsed_needs
+from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import PortFileError
 
 RESULT = {"ephemeral_ports": "32768-60999", "reserved_ports": ""}
 
@@ -37,7 +38,29 @@ def test_another_declared_range_is_a_warning_where_services_need_ports() -> None
     assert conflicts("n1", RESULT, {}, "40000-50000") == []
 
 
-@pytest.mark.parametrize("result", [{}, {**RESULT, "reserved_ports": "32768"}])
+def test_needs_get_the_types_of_their_values() -> None:
+    found = parsed_needs({"nfs": {**needs(True), "fix": "no"}}, "32768-60999")
+    assert found == {"nfs": needs(False)}
+
+
+@pytest.mark.parametrize(
+    ("given", "declared", "message"),
+    [
+        ("x", "", "Invalid port_needs: got 'x', expected a dictionary by role."),
+        ({"nfs": {}}, "", "Invalid port_needs.nfs: got {}, expected a dictionary with the lists reserved and within, "),
+        ({"nfs": {**needs(True), "fix": "maybe"}}, "", "Invalid port_needs.nfs: got {"),
+        ({"nfs": {**needs(True), "within": [{"name": "a"}]}}, "", "Invalid port_needs.nfs: got {"),
+        ({"nfs": needs(True, "1-x/tcp")}, "", "Invalid port_needs or declared_range: Invalid reserved: got '1-x/tcp'"),
+        ({}, "1-x", "Invalid port_needs or declared_range: Invalid declared: got '1-x"),
+    ],
+)
+def test_other_needs_are_refused(given: Any, declared: str, message: str) -> None:
+    with pytest.raises(PortFileError) as caught:
+        parsed_needs(given, declared)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("result", [{}, {**RESULT, "reserved_ports": "32768"}, {**RESULT, "ephemeral_ports": "x"}])
 def test_without_a_conflict_or_an_answer_nothing_is_said(result: dict[str, Any]) -> None:
     assert conflicts("n1", result, {"nfs": needs(False)}, "32768-60999") == []
     assert fixes(result, {"nfs": needs(True)}) == {}

@@ -77,6 +77,12 @@ def test_equal_changes_of_hosts_are_one_line_and_hosts_without_changes_none() ->
     ]
 
 
+def test_ephemeral_ports_that_were_fixed_are_named() -> None:
+    results = {host: {"changed": True, "changes": {}, "ports_fixed": ["lockd needs 32768."]} for host in ("c1", "c2")}
+    lines = change_lines(host_changes(PLAN, results), PLAN.inventory.groups)
+    assert lines == ["c1, c2: ephemeral ports fixed: lockd needs 32768."]
+
+
 def test_the_first_rules_close_all_the_rest() -> None:
     assert told(hosts="mon", flows_added=["in_management_ssh"], objects=["chain input"]) == [
         "mon: first rules; all other connections are closed",
