@@ -1,7 +1,11 @@
 # Copyright (c) 2026, the hpc.ports authors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send a host its own policy in one module execution, and confirm a change with a second one."""
+"""Send a host its own policy in one module execution, and confirm a change over a new connection.
+
+The same task installs packages that the backend lacks, and fixes ephemeral ports: tasks of their own would cost time on
+each host, though few hosts need them.
+"""
 
 from __future__ import annotations
 
