@@ -113,6 +113,7 @@ def test_ephemeral_ports_are_fixed_in_the_task_of_the_firewall() -> None:
             for changed in (1, 0):
                 run = play("site", *options)
                 assert (run.changed, "lockd needs" in run.text) == (dict.fromkeys(hosts, changed), False), run.output
+                assert ("nfs1, nfs2: ephemeral ports: 32768-60999; reserved: 32768" in run.text) == bool(changed)
             assert all("32768" in on(host, f"cat {reserved}; grep reserved {file}") for host in hosts)
         finally:
             for host in hosts:

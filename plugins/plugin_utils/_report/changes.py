@@ -53,12 +53,16 @@ def host_changes(plan: Plan, results: Mapping[str, Any]) -> list[HostChange]:
             key = (plan.hosts[host], repr(changes))
             if key not in known:
                 known[key] = list(words.phrases(plan.policies[plan.hosts[host]], changes))
-            for text in [
-                *known[key],
-                *(f"ephemeral ports fixed: {text}" for text in _texts(result.get("ports_fixed"))),
-            ]:
+            for text in [*known[key], *_ephemeral_ports(result)]:
                 hosts[text].append(host)
     return [HostChange(tuple(names), shown(text)) for text, names in hosts.items()]
+
+
+def _ephemeral_ports(result: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a host whose ephemeral ports were fixed; nothing for other hosts."""
+    if not result.get("ports_fixed"):
+        return []
+    return [f"ephemeral ports: {result.get('ephemeral_ports')}; reserved: {result.get('reserved_ports') or 'none'}"]
 
 
 def change_lines(changes: Iterable[HostChange], groups: Mapping[str, Sequence[str]]) -> list[str]:

@@ -78,9 +78,10 @@ def test_equal_changes_of_hosts_are_one_line_and_hosts_without_changes_none() ->
 
 
 def test_ephemeral_ports_that_were_fixed_are_named() -> None:
-    results = {host: {"changed": True, "changes": {}, "ports_fixed": ["lockd needs 32768."]} for host in ("c1", "c2")}
+    now = {"ephemeral_ports": "32768-60999", "reserved_ports": "32768", "changed": True, "changes": {}}
+    results = {"c1": {**now, "ports_fixed": ["a"]}, "c2": {**now, "ports_fixed": ["b"]}, "c3": now}
     lines = change_lines(host_changes(PLAN, results), PLAN.inventory.groups)
-    assert lines == ["c1, c2: ephemeral ports fixed: lockd needs 32768."]
+    assert lines == ["c1, c2: ephemeral ports: 32768-60999; reserved: 32768"]
 
 
 def test_the_first_rules_close_all_the_rest() -> None:
