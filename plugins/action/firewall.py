@@ -68,15 +68,16 @@ class ActionModule(ActionBase):
 
     def _result(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         arguments = dict(self._task.args)
-        declared = arguments.pop("declared_range", None) or ""
-        try:
-            needs = parsed_needs(arguments.pop("port_needs", None) or {}, declared)
-            installs = boolean(arguments.pop("install", False))
-        except (PortFileError, TypeError) as exc:
-            raise AnsibleActionFail(f"Invalid install: {exc}" if isinstance(exc, TypeError) else str(exc)) from None
+        needs, declared = arguments.pop("port_needs", None) or {}, arguments.pop("declared_range", None) or ""
+        install = arguments.pop("install", False)
         host = (task_vars or {})["inventory_hostname"]
         if arguments.get("state", "present") == "absent":
             return self._with_diff_once(host, self._module("firewall", arguments, task_vars))
+        # Before the host is changed.
+        try:
+            needs, installs = parsed_needs(needs, declared), boolean(install)
+        except (PortFileError, TypeError) as exc:
+            raise AnsibleActionFail(f"Invalid install: {exc}" if isinstance(exc, TypeError) else str(exc)) from None
         store = self._store(arguments.pop("plan", None))
         arguments.update(policy=_policy(store, host), transport=self._connection.transport)
         result = self._applied(host, arguments, task_vars)

@@ -122,18 +122,17 @@ reserved_ports:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import Demands, parsed_demands
+from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import OPTIONS, Demands, parsed_demands
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.sysctl import compared, worded
 from ansible_collections.hpc.ports.plugins.module_utils._model.shown import shown, shown_result
 
 
 def main() -> None:
     """Compare the settings with the needs of services, and change them with `fix`."""
-    demand = {"what": {"type": "str", "required": True}, "ports": {"type": "str", "required": True}}
     module = AnsibleModule(
         argument_spec={
-            "reserved": {"type": "list", "elements": "dict", "default": [], "options": demand},
-            "within": {"type": "list", "elements": "dict", "default": [], "options": demand},
+            "reserved": {"type": "list", "elements": "dict", "default": [], "options": OPTIONS},
+            "within": {"type": "list", "elements": "dict", "default": [], "options": OPTIONS},
             "declared": {"type": "str"},
             "fix": {"type": "bool", "default": False},
         },

@@ -22,6 +22,8 @@ NAMES = (RANGE, RESERVED)
 PREFIX = "net.ipv4."
 # A host with fewer ports soon cannot open connections.
 FEWEST = 1024
+# The options of a demand in an argument spec.
+OPTIONS = {"what": {"type": "str", "required": True}, "ports": {"type": "str", "required": True}}
 
 
 class Demand(NamedTuple):

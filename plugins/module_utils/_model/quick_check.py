@@ -51,7 +51,7 @@ export PATH LC_ALL
 look() {
   files=
   nft -a -s -p list ruleset && links=$(ip -d addr show) && command -v flock && command -v stat && command -v xargs && {
-    files=$(find -H @FOLDERS@ -printf '%p %l %m %U:%G %i %s %T@ %C@\n'
+    files=$(find @FOLDERS@ -printf '%p %l %m %U:%G %i %s %T@ %C@\n'
       find -L @FOLDERS@ -maxdepth 4 -printf '%p %i %s %T@ %C@\n')
   }
   [ -n "$files" ] || { echo failed $$; date +%s%N; }

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.hpc.ports.plugins.module_utils._ephemeral.demands import (
+    OPTIONS,
     Demands,
     clashes,
     parsed_demands,
@@ -23,12 +24,7 @@ from ansible_collections.hpc.ports.plugins.plugin_utils._port_file.errors import
 # By role: `reserved` and `within`, lists as for the module `ephemeral_ports`, and whether to `fix` conflicts.
 Needs = Mapping[str, Mapping[str, Any]]
 
-_DEMANDS = {
-    "type": "list",
-    "elements": "dict",
-    "required": True,
-    "options": {"what": {"type": "str", "required": True}, "ports": {"type": "str", "required": True}},
-}
+_DEMANDS = {"type": "list", "elements": "dict", "required": True, "options": OPTIONS}
 _NEED = ArgumentSpecValidator({"reserved": _DEMANDS, "within": _DEMANDS, "fix": {"type": "bool", "required": True}})
 _EXPECTED = (
     "a dictionary with the lists reserved and within, of dictionaries with what and ports, and fix, true or false"

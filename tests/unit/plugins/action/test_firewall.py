@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,6 +95,8 @@ def ran(
 
     class Action(firewall.ActionModule):
         def _execute_module(self, module_name: str = "", module_args: Any = None, **others: Any) -> Any:
+            # Ansible puts the module together, and Python is to collect no garbage meanwhile.
+            assert module_name == "package" or not gc.isenabled()
             sent.append((module_name, dict(module_args)))
             found = left.pop(0)
             if isinstance(found, Exception):
@@ -499,6 +502,11 @@ def test_an_invalid_option_never_reaches_the_host(
     with pytest.raises(AnsibleActionFail, match=f"^{message}"):
         ran(sent, plan="key", **option)
     assert not sent
+
+
+def test_an_invalid_option_does_not_keep_the_firewall_on_a_host(sent: list[tuple[str, dict[str, Any]]]) -> None:
+    assert ran(sent, {"changed": True}, state="absent", port_needs={"nfs": {}}, install="maybe") == {"changed": True}
+    assert sent == [("hpc.ports.firewall", {"state": "absent"})]
 
 
 def test_a_result_that_is_no_failure_names_no_hosts(sent: list[tuple[str, dict[str, Any]]]) -> None:
